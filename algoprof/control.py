@@ -1,0 +1,72 @@
+"""The control page: what a server tells its worker about each request, before it sends the request.
+
+A small file, written by the server with `write` and read by `timeouts` with `read`. Its path is in `ALGOPROF_CONTROL`.
+Times are on the monotonic clock, which all processes of one machine share.
+"""
+
+import os
+import struct
+from typing import NamedTuple
+
+VARIABLE = "ALGOPROF_CONTROL"
+"""The environment variable that names the file."""
+
+_MAGIC = b"ALGOCTL1"
+_FORMAT = struct.Struct("<8sqqq64s64s")  # magic, received, timeout, deadline, request id, traceparent
+
+
+class Request(NamedTuple):
+    """What a worker may know about the request it serves.
+
+    Args:
+        received_ns: when the server took the request, monotonic nanoseconds.
+        timeout_ns: the budget that the caller gave.
+        deadline_ns: when the server will kill, monotonic nanoseconds; queue and load are already spent.
+        request_id: the server's name for the request.
+        traceparent: the caller's W3C trace context; empty if it sent none.
+    """
+
+    received_ns: int
+    timeout_ns: int
+    deadline_ns: int
+    request_id: str = ""
+    traceparent: str = ""
+
+
+def write(path: str | os.PathLike[str], request: Request) -> None:
+    """Write the page in one system call; the file is made with mode 0600."""
+    page = _FORMAT.pack(
+        _MAGIC,
+        request.received_ns,
+        request.timeout_ns,
+        request.deadline_ns,
+        request.request_id.encode()[:64],
+        request.traceparent.encode()[:64],
+    )
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.pwrite(handle, page, 0)
+    finally:
+        os.close(handle)
+
+
+def read(path: str | os.PathLike[str]) -> Request | None:
+    """Return the page, or None if there is none to be read or it is not a control page."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            page = os.pread(handle, _FORMAT.size, 0)
+        finally:
+            os.close(handle)
+    except OSError:
+        return None
+    if len(page) != _FORMAT.size or not page.startswith(_MAGIC):
+        return None
+    _, received_ns, timeout_ns, deadline_ns, request_id, traceparent = _FORMAT.unpack(page)
+    return Request(
+        received_ns,
+        timeout_ns,
+        deadline_ns,
+        request_id.rstrip(b"\0").decode(errors="replace"),
+        traceparent.rstrip(b"\0").decode(errors="replace"),
+    )

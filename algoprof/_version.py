@@ -1,3 +1,3 @@
 """The version, where the build, the wheel of itself and every exported record read it."""
 
-VERSION = "0.1.0"
+__version__ = "0.1.0"

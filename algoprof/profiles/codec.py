@@ -88,7 +88,7 @@ def _fields_of(record: Profile | Node | Span) -> dict[str, Any]:
             values[field.name] = dict(value)
         elif value != field.default:
             values[field.name] = value
-    return {key: value for key, value in values.items() if value != [] and value != {}}
+    return {key: value for key, value in values.items() if value not in ([], {})}
 
 
 def _profile(data: dict[str, Any]) -> Profile:

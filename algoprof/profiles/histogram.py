@@ -53,9 +53,7 @@ class Histogram:
         >>> Histogram(((186, 3), (194, 1))).cumulative([0.5, 1.0, 2.0])
         [0, 3, 4]
         """
-        return [
-            sum(count for position, count in self.buckets if upper_bound(position) <= bound) for bound in bounds
-        ]
+        return [sum(count for position, count in self.buckets if upper_bound(position) <= bound) for bound in bounds]
 
     def __add__(self, other: "Histogram") -> "Histogram":
         """Add the counts, bucket by bucket.
@@ -67,3 +65,7 @@ class Histogram:
         for position, count in other.buckets:
             counts[position] = counts.get(position, 0) + count
         return Histogram(tuple(sorted(counts.items())))
+
+
+EMPTY = Histogram()
+"""No duration at all."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from algoprof.profiles.histogram import Histogram
+from algoprof.profiles.histogram import EMPTY
 from algoprof.profiles.tree import Node, Profile, Span
 
 _SPANS_PER_KIND = 1  # a merged node keeps as many samples as a recorded one
@@ -60,7 +60,7 @@ def _merge_same(nodes: list[Node]) -> Node:
         errors=sum(node.errors for node in nodes),
         active_ns=_added(node.active_ns for node in nodes),
         concurrent=all(node.concurrent for node in nodes),
-        histogram=sum((node.histogram for node in nodes), Histogram()),
+        histogram=sum((node.histogram for node in nodes), EMPTY),
         spans=_sample(span for node in nodes for span in node.spans),
         children=merge_nodes(child for node in nodes for child in node.children),
         module=first.module,

@@ -8,7 +8,7 @@ from os import PathLike
 from types import MappingProxyType
 from typing import Literal
 
-from algoprof.profiles.histogram import Histogram
+from algoprof.profiles.histogram import EMPTY, Histogram
 
 RunOutcome = Literal["ok", "error", "open", "killed", "merged"]
 """How a run ended: returned, raised, still open, cut off with its process; or: many runs merged into one tree."""
@@ -88,7 +88,7 @@ class Node:
     errors: int = 0
     active_ns: int | None = None
     concurrent: bool = False
-    histogram: Histogram = Histogram()
+    histogram: Histogram = EMPTY
     spans: tuple[Span, ...] = ()
     children: tuple["Node", ...] = ()
     module: str = ""

@@ -1,0 +1,52 @@
+"""Where the time of an algorithm goes, told before its timeout and after its kill.
+
+The public names, and nothing else. Whatever a decorated function needs is imported here; the rest loads on first use,
+so that `import algoprof` costs a cold start next to nothing.
+"""
+
+from algoprof._version import __version__
+from algoprof.errors import AlgoprofError, BudgetExceeded
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from algoprof.calls.client import client
+    from algoprof.delivery import flush
+    from algoprof.profiles.tree import Node, Profile
+    from algoprof.settings import configure
+
+__all__ = [
+    "AlgoprofError",
+    "Budget",
+    "BudgetExceeded",
+    "Node",
+    "Profile",
+    "__version__",
+    "budget",
+    "client",
+    "configure",
+    "flush",
+    "profile",
+    "section",
+    "snapshot",
+]
+
+_LAZY = {
+    "Node": "algoprof.profiles.tree",
+    "Profile": "algoprof.profiles.tree",
+    "client": "algoprof.calls.client",
+    "configure": "algoprof.settings",
+    "flush": "algoprof.delivery",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'algoprof' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415  (only needed here)
+
+    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,1 @@
+"""The hot path: the flight file, its writer and its reader."""

@@ -1,0 +1,89 @@
+"""What every test starts from: a clean environment, counts that scale, and real programs or a visible reason."""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_OURS = ("ALGOPROF_", "ALGORITHMIA_", "OTEL_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="run the large counts in full, not a twentieth of them")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test whose real program is missing and say so; under CI=true a missing one fails it."""
+    for marker in item.iter_markers("real"):
+        missing = [program for program in marker.args if shutil.which(program) is None]
+        if missing:
+            reason = f"needs the program {', '.join(missing)}, which is not on PATH"
+            if os.environ.get("CI") == "true":
+                pytest.fail(f"{reason}; under CI=true that is a failure", pytrace=False)
+            pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hermetic_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the caller's settings, keys and flight files out of whatever outlives one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(_OURS):
+                patch.delenv(name)
+        home = tmp_path_factory.mktemp("session")
+        patch.setenv("XDG_DATA_HOME", str(home / "data"))
+        patch.setenv("ALGOPROF_FLIGHT_DIR", str(home / "flight"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _hermetic(_hermetic_session: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test a flight directory and a data directory of its own."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("ALGOPROF_FLIGHT_DIR", str(tmp_path / "flight"))
+
+
+@pytest.fixture(scope="session")
+def scaled(request: pytest.FixtureRequest) -> Callable[[int], int]:
+    """`scaled(2000)` is 2000 under `--full`, else 100: a twentieth, and at least 1."""
+    full = request.config.getoption("--full")
+    return lambda count: count if full else max(1, count // 20)
+
+
+@pytest.fixture
+def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a script, given as source text or as a path, in a Python process of its own and return what it printed.
+
+    Keywords: `timeout` in seconds; `env`, variables to add; whatever else `subprocess.run` takes.
+    """
+
+    def run(
+        script: str | Path, *arguments: str, timeout: float = 60, env: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        if isinstance(script, str):
+            path = tmp_path / "script.py"
+            path.write_text(textwrap.dedent(script), encoding="utf-8")
+        else:
+            path = script
+        return subprocess.run(
+            [sys.executable, str(path), *arguments],
+            check=False,
+            env=os.environ | (env or {}),
+            timeout=timeout,
+            text=True,
+            **{
+                "cwd": tmp_path,
+                "stdin": subprocess.DEVNULL,
+                "stdout": subprocess.PIPE,
+                "stderr": subprocess.PIPE,
+                **options,
+            },
+        )
+
+    return run

@@ -1,0 +1,62 @@
+"""The test tools themselves."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project of one test that needs a real program, run with our conftest."""
+    pytester.makeconftest((ROOT / "tests/conftest.py").read_text())
+    pytester.makeini("[pytest]\nmarkers = real(name): needs a program\nasyncio_default_fixture_loop_scope = function\n")
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.real("sh", "no-such-program")
+        def test_it():
+            assert False, "it must not run"
+        """
+    )
+    return pytester
+
+
+def test_a_missing_program_is_a_skip_that_says_why(inner, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
+    result = inner.runpytest_subprocess("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*needs the program no-such-program, which is not on PATH"])
+
+
+def test_under_ci_a_missing_program_is_a_failure(inner, monkeypatch):
+    monkeypatch.setenv("CI", "true")
+    result = inner.runpytest_subprocess()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["*needs the program no-such-program*"])
+
+
+def test_a_test_sees_none_of_the_callers_settings(run_python, monkeypatch):
+    names = {name for name in os.environ if name.startswith(("ALGOPROF_", "ALGORITHMIA_", "OTEL_"))}
+    assert names == {"ALGOPROF_FLIGHT_DIR"}
+    assert (
+        run_python("import os; print(os.environ['ALGOPROF_FLIGHT_DIR'])").stdout.strip()
+        == os.environ["ALGOPROF_FLIGHT_DIR"]
+    )
+
+
+def test_scripts_get_arguments_variables_and_no_stdin(run_python):
+    done = run_python(
+        "import os, sys; print(sys.argv[1], os.environ['X'], repr(sys.stdin.read()))", "a", env={"X": "b"}
+    )
+    assert (done.returncode, done.stdout) == (0, "a b ''\n")
+
+
+def test_large_counts_are_scaled_unless_in_full(scaled, request):
+    assert scaled(2000) == (2000 if request.config.getoption("--full") else 100)
+    assert scaled(3) == (3 if request.config.getoption("--full") else 1)

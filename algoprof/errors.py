@@ -1,5 +1,11 @@
 """Every exception of algoprof, in one tree. Each carries what it is about and says what to do next."""
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing costs a cold start too much
+    from typing import Any
+
+    from algoprof.profiles.calls import Call
+
 
 class AlgoprofError(Exception):
     """Whatever algoprof raises is one of these."""
@@ -53,3 +59,73 @@ class ProfileFileError(AlgoprofError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.reason)
+
+
+class CallError(AlgoprofError):
+    """A call that gave no result.
+
+    Args:
+        sentence: what happened, as `str()` shows it, without the hint.
+        call: the record of the call: its times, outcome, HTTP status and, where it came home, the remote profile.
+        message: the platform's own words, else the sentence.
+        error_type: the platform's error type, such as `AlgorithmError`; empty without one.
+        code: the platform's error code; None without one.
+        stack_trace: the algorithm's stack trace; empty where the platform shows none.
+        stdout: what the algorithm had printed, where it was asked for; empty otherwise.
+        hint: what to do next; empty where nobody knows.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        call: "Call",
+        message: str = "",
+        error_type: str = "",
+        code: int | None = None,
+        stack_trace: str = "",
+        stdout: str = "",
+        hint: str = "",
+    ) -> None:
+        self.sentence = sentence
+        self.call = call
+        self.status = call.status
+        self.message = message or sentence
+        self.error_type = error_type
+        self.code = code
+        self.stack_trace = stack_trace
+        self.stdout = stdout
+        self.hint = hint
+        super().__init__(f"{sentence}; {hint}" if hint else sentence)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        told = ("call", "message", "error_type", "code", "stack_trace", "stdout", "hint")
+        return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told})
+
+
+def _call_error(kind: type[CallError], sentence: str, told: "dict[str, Any]") -> CallError:
+    return kind(sentence, **told)
+
+
+class AlgorithmException(CallError):  # noqa: N818  (the name that the official client gives it)
+    """The algorithm itself failed: it raised, could not be loaded, or its process died."""
+
+
+class CallTimeout(CallError, TimeoutError):  # noqa: N818  (the name of an event, as TimeoutError is)
+    """The time ran out: on the platform, on the way, or before anything was sent. `call.outcome` says which."""
+
+
+class CallRefused(CallError):  # noqa: N818  (the platform's verdict, not a failure of its own)
+    """The platform did not take the request (any 4xx): wrong key, no such algorithm, too large, too many calls."""
+
+
+class InputRefused(CallError, TypeError, ValueError):  # noqa: N818  (told before anything is sent)
+    """The input cannot be sent as it is; the sentence names the element. Nothing was sent."""
+
+
+class PlatformUnreachable(CallError, ConnectionError):  # noqa: N818  (a state of the network)
+    """No answer came: nobody listens there, the name is unknown, or the connection broke off."""
+
+
+class PlatformError(CallError):
+    """The platform failed (5xx), or its answer cannot be read."""

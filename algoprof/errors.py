@@ -129,3 +129,24 @@ class PlatformUnreachable(CallError, ConnectionError):  # noqa: N818  (a state o
 
 class PlatformError(CallError):
     """The platform failed (5xx), or its answer cannot be read."""
+
+
+class ProjectError(AlgoprofError):
+    """A folder that cannot be hosted as an algorithm, or whose build failed.
+
+    Args:
+        path: the folder or the file in it.
+        reason: what is wrong with it and what to do.
+    """
+
+    def __init__(self, path: object, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(f"{path}: {reason}")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.reason)
+
+
+class ServerError(AlgoprofError, RuntimeError):
+    """Why `algoprof serve` cannot start or go on."""

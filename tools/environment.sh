@@ -1,0 +1,44 @@
+#!/bin/sh
+# Makes a virtual environment and installs this project into it, editable: environment.sh FOLDER EXTRAS
+# PYTHON names the interpreter to use, if the one found is not the one meant.
+set -eu
+folder=$1
+extras=$2
+
+fail() {
+    echo "error: $*" >&2
+    exit 1
+}
+
+recent_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        recent_enough "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11 or newer"
+        echo "$PYTHON"
+        return
+    fi
+    for candidate in python3.11 python3 python3.12 python3.13 python3.14; do
+        if recent_enough "$candidate"; then
+            echo "$candidate"
+            return
+        fi
+    done
+    fail "no Python 3.11 or newer on PATH; on Debian 12: apt-get install python3 python3-venv"
+}
+
+if ! "$folder/bin/python" -c 'import pip' >/dev/null 2>&1; then # none yet, or its Python is gone
+    python=$(find_python)
+    "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
+        fail "$python cannot make virtual environments; on Debian: apt-get install python3-venv"
+    echo "==> making a virtual environment in $folder with $("$python" --version)"
+    rm -rf "$folder"
+    "$python" -m venv "$folder"
+fi
+
+echo "==> installing algoprof and what it needs into $folder (the first time takes a minute)"
+"$folder/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+    --constraint constraints.txt --editable ".[$extras]" ||
+    fail "pip could not install the packages, for the reason above; it needs a package index within reach"

@@ -1,0 +1,97 @@
+"""What is built and installed: every module, the type marker, the command, and no need for what only extras bring."""
+
+import shutil
+import subprocess
+import sys
+import tarfile
+import textwrap
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytestmark = pytest.mark.timeout(300)  # it installs from the package index
+
+
+def modules() -> set[str]:
+    """Return every module of ours as a wheel names it."""
+    folders = (ROOT / "algoprof", ROOT / "algoprof" / "exporters")  # rglob follows no link but its start
+    return {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.py")}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """A folder with the sdist, and with the wheel built from it, of the files that git knows or would add."""
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0"):
+        if name and (ROOT / name).exists():
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source))
+    return out
+
+
+def run(*command: str, status: int = 0) -> str:
+    done = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(built, tmp_path_factory) -> Path:
+    """The folder of programs of a fresh environment with the wheel in it, and no extras."""
+    environment = tmp_path_factory.mktemp("environment")
+    run(sys.executable, "-m", "venv", str(environment))
+    (wheel,) = built.glob("*.whl")
+    pip = [str(environment / "bin" / "python"), "-m", "pip"]
+    run(*pip, "install", "-qq", "--constraint", str(ROOT / "constraints.txt"), str(wheel))
+    return environment / "bin"
+
+
+def test_the_wheel_holds_every_module_and_the_type_marker(built):
+    (wheel,) = built.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name for name in names if name.endswith(".py")} == modules()
+    assert {"algoprof/py.typed", "algoprof/exporters/__init__.py"} <= names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_the_sdist_holds_every_module_as_a_file(built):
+    (sdist,) = built.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        files = {member.name.partition("/")[2] for member in archive if member.isfile()}
+    assert modules() | {"algoprof/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= files
+
+
+def test_without_extras_everything_imports_but_what_the_extras_are_for(installed):
+    script = """
+        import importlib, pkgutil
+        import algoprof
+        for module in pkgutil.walk_packages(algoprof.__path__, "algoprof."):
+            if module.name in ("algoprof.__main__", "algoprof.server.bootstrap"):  # these run when imported
+                continue
+            try:
+                importlib.import_module(module.name)
+            except ModuleNotFoundError as error:
+                print(module.name, error.name.split(".")[0])
+    """
+    output = run(str(installed / "python"), "-I", "-c", textwrap.dedent(script))
+    for line in output.splitlines():
+        module, missing = line.split()
+        assert missing in ("starlette", "uvicorn"), line
+        assert module.startswith("algoprof.server"), line
+
+
+def test_the_command_names_its_version_and_the_extra_it_lacks(installed, tmp_path):
+    from algoprof import __version__
+
+    algoprof = str(installed / "algoprof")
+    assert __version__ in run(algoprof, "--version")
+    said = run(algoprof, "serve", str(tmp_path), status=1)
+    assert "algoprof[serve]" in said
+    assert "Traceback" not in said

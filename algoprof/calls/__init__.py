@@ -1,0 +1,1 @@
+"""Around the call: from `algoprof.client(...)` to the record of what a call took."""

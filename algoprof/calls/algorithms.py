@@ -1,0 +1,80 @@
+"""An algorithm on a platform: what to ask it for, and calling it."""
+
+from typing import Self
+
+from algoprof.calls.attempts import Attempt, Response
+from algoprof.calls.options import UNSET, Options, OutputType, Unset, checked, from_query
+from algoprof.calls.platforms import Platform
+from algoprof.calls.references import Reference
+from algoprof.calls.transport import Transport
+
+
+class Algorithm:
+    """An algorithm as a client calls it; made by `Client.algo`.
+
+    Args:
+        reference: which one it is.
+        platform: where it is.
+        transport: what carries the calls.
+        grace: seconds that an answer may take beyond the timeout.
+
+    Raises:
+        ConfigurationError: if the reference carries an option that cannot be meant.
+    """
+
+    def __init__(self, reference: Reference, platform: Platform, transport: Transport, *, grace: float) -> None:
+        self.reference = reference
+        self._platform = platform
+        self._transport = transport
+        self._grace = grace
+        self._options = self._asked = from_query(reference.query)
+
+    def __repr__(self) -> str:
+        return f"<Algorithm {self.reference} at {self._platform.address}>"
+
+    @property
+    def options(self) -> Options:
+        """What the next call will ask for."""
+        return self._options
+
+    def set_options(
+        self,
+        timeout: float | Unset = UNSET,
+        stdout: bool | Unset = UNSET,
+        output: OutputType | str | Unset = UNSET,
+        **query: str | float | bool,
+    ) -> Self:
+        """Say what the next calls ask for. What is left out is as the reference has it, else as by default.
+
+        Args:
+            timeout: seconds the algorithm may take, above 0 and at most 3000; 300 by default.
+            stdout: whether to bring home what it prints; platforms do so for its owner only. False by default.
+            output: `default`, `raw` (the bare output: no duration) or `void` (no result).
+            query: whatever else goes into the URL, such as `sudo=True`.
+
+        Raises:
+            ConfigurationError: if one cannot be meant; nothing is changed then, and nothing sent.
+        """
+        self._options = checked(self._asked, timeout=timeout, stdout=stdout, output=output, query=query)
+        return self
+
+    def pipe(self, input: object) -> Response:  # noqa: A002  (the name that the official client gives it)
+        """Call the algorithm and wait for what it gives.
+
+        The wait ends at the timeout plus the client's grace, whatever the network does. Within a run with a budget,
+        the timeout is cut to what remains of it.
+
+        Args:
+            input: `str` goes as text, `bytes` go as binary, all else as JSON.
+
+        Raises:
+            InputRefused: if the input cannot be sent; it names the element.
+            AlgorithmException: if the algorithm failed.
+            CallTimeout: if the time ran out.
+            CallRefused: if the platform did not take the request.
+            PlatformUnreachable: if nothing answers.
+            PlatformError: if the platform failed.
+        """
+        with Attempt(self._platform, self.reference, self._options, self._grace) as attempt:
+            request = attempt.request(input)
+            return attempt.finish(self._transport.send(request, attempt.deadline))

@@ -1,0 +1,145 @@
+"""One call from its beginning to its record, whatever transport carries it."""
+
+import secrets
+import time
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Self
+
+from algoprof import delivery
+from algoprof.budgets import budget
+from algoprof.calls import failures
+from algoprof.calls.inputs import Flaw, encode
+from algoprof.calls.options import Options
+from algoprof.calls.platforms import Platform
+from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, read
+from algoprof.calls.references import Reference
+from algoprof.profiles.calls import Call
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a call gave.
+
+    Args:
+        result: the output: a JSON value, a text or bytes; None from a void call.
+        metadata: what the platform tells about the call.
+        call: the record of the call: its times against its timeout, and the remote profile.
+    """
+
+    result: Any
+    metadata: Metadata
+    call: Call
+
+
+class Attempt:
+    """A call on its way. Used as a context manager, it is recorded exactly once, however it ends.
+
+    Args:
+        platform: where it goes.
+        reference: the algorithm.
+        options: what is asked for; a timeout is cut to what remains of the budget of the run around it.
+        grace: seconds that an answer may take beyond the timeout.
+    """
+
+    def __init__(self, platform: Platform, reference: Reference, options: Options, grace: float) -> None:
+        remaining = budget().remaining
+        self._platform = platform
+        self._reference = reference
+        self._asked_timeout = options.timeout
+        self._in_budget = remaining > 0
+        self._options = replace(options, timeout=remaining) if 0 < remaining < options.timeout else options
+        self._grace = grace
+        self._started_ns = time.time_ns()
+        self._began_ns = time.monotonic_ns()
+        self._trace_id = _hexadecimal(16)
+        self._request_bytes = 0
+        self._token = delivery.call_started(str(reference), self._options.timeout)
+        self._ended = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._ended:
+            self._end(Reply("cancelled", message=kind.__name__ if kind else "given up"))
+
+    def request(self, value: object) -> Request:
+        """Return what is to be sent.
+
+        Raises:
+            InputRefused: if the input cannot be sent.
+            CallTimeout: if nothing remains of the budget.
+        """
+        if not self._in_budget:
+            call = self._end(Reply("not_sent", message="nothing remains of the budget"))
+            raise failures.out_of_budget(call)
+        body = encode(value)
+        if isinstance(body, Flaw):
+            call = self._end(Reply("not_sent", message=body.sentence))
+            raise failures.input_refused(call, body)
+        self._request_bytes = len(body.data)
+        return build(
+            self._platform, self._reference, self._options, body, trace_id=self._trace_id, span_id=_hexadecimal(8)
+        )
+
+    @property
+    def deadline(self) -> float:
+        """The moment of `time.monotonic` at which waiting ends."""
+        return self._began_ns / 1e9 + self._options.timeout + self._grace
+
+    def finish(self, answer: Answer | NoAnswer) -> Response:
+        """Return what the answer gives.
+
+        Raises:
+            CallError: if it gives none.
+        """
+        if isinstance(answer, NoAnswer):
+            reply = Reply(answer.outcome, message=answer.reason)
+            call = self._end(reply, status=answer.status)
+        else:
+            reply = self._without_key(read(answer, self._options.output))
+            call = self._end(reply, status=answer.status, response_bytes=len(answer.body))
+        if call.outcome in ("ok", "accepted"):
+            return Response(reply.result, reply.metadata, call)
+        cut = self._options.timeout < self._asked_timeout
+        raise failures.failed(call, reply, self._platform, grace=self._grace, cut=cut)
+
+    def _without_key(self, reply: Reply) -> Reply:
+        redact = self._platform.redact
+        return replace(
+            reply,
+            message=redact(reply.message),
+            error_type=redact(reply.error_type),
+            stack_trace=redact(reply.stack_trace),
+        )
+
+    def _end(self, reply: Reply, *, status: int | None = None, response_bytes: int = 0) -> Call:
+        self._ended = True
+        call = Call(
+            algorithm=str(self._reference),
+            started_ns=self._started_ns,
+            wall_ns=time.monotonic_ns() - self._began_ns,
+            outcome=reply.outcome,
+            duration_ns=reply.duration_ns,
+            queue_ns=reply.queue_ns,
+            load_ns=reply.load_ns,
+            timeout=self._options.timeout,
+            status=status,
+            error_type=reply.error_type,
+            message=reply.message,
+            request_bytes=self._request_bytes,
+            response_bytes=response_bytes,
+            request_id=reply.request_id,
+            trace_id=self._trace_id,
+            profile=reply.profile,
+        )
+        delivery.call_ended(self._token, call)
+        return call
+
+
+def _hexadecimal(count: int) -> str:
+    """Return random bytes as hexadecimal digits, not all zero: that would be no identity in a W3C trace context."""
+    return secrets.token_hex(count - 1) + f"{secrets.randbelow(255) + 1:02x}"

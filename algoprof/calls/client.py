@@ -1,0 +1,96 @@
+"""The way in: `client(...)` and the `Client` that knows a platform."""
+
+import math
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from algoprof.calls.algorithms import Algorithm
+from algoprof.calls.platforms import Platform, locate
+from algoprof.calls.references import parse
+from algoprof.calls.transport import Transport
+from algoprof.errors import ConfigurationError
+
+
+def client(
+    api_key: str | None = None,
+    api_address: str | None = None,
+    ca_cert: str | None = None,
+    bearer_token: str | None = None,
+    *,
+    grace: float = 10.0,
+) -> "Client":
+    """Return a client for a platform.
+
+    Args:
+        api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for that server.
+        api_address: the platform's address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else the
+            public platform.
+        ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own.
+        bearer_token: a JWT, used where there is no key; else `ALGORITHMIA_BEARER_TOKEN`.
+        grace: seconds that an answer may take beyond a call's timeout.
+
+    Raises:
+        ConfigurationError: if one of them cannot be meant; the message never shows a key.
+
+    >>> client("simSecret", "http://127.0.0.1:8080").algo("demo/Routes").set_options(timeout=60)
+    <Algorithm demo/Routes at http://127.0.0.1:8080>
+    """
+    platform = locate(api_key, api_address, bearer_token)
+    if ca_cert is not None and not Path(ca_cert).exists():
+        raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")
+    if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf:
+        raise ConfigurationError(f"grace is a number of seconds from 0 on, not {grace!r:.80}")
+    return Client(platform, Transport(platform, ca_cert), grace=float(grace))
+
+
+class Client:
+    """A client for one platform; made by `client`. It may be used from many threads, and as a context manager.
+
+    Args:
+        platform: the platform.
+        transport: what carries the calls.
+        grace: seconds that an answer may take beyond a call's timeout.
+    """
+
+    def __init__(self, platform: Platform, transport: Transport, *, grace: float) -> None:
+        self._platform = platform
+        self._transport = transport
+        self._grace = grace
+
+    def __repr__(self) -> str:
+        return f"<Client of {self.address}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def address(self) -> str:
+        """The platform's address."""
+        return self._platform.address
+
+    def algo(self, reference: str) -> Algorithm:
+        """Return an algorithm to call.
+
+        Args:
+            reference: `OWNER/NAME` or `OWNER/NAME/VERSION`, also with `algo://` before it, as a full URL on this
+                platform, or with options behind it, such as `?timeout=9`.
+
+        Raises:
+            ConfigurationError: if it names no algorithm, or one on another platform.
+        """
+        named = parse(reference)
+        if named.address and named.address.lower() != self.address.lower():
+            raise ConfigurationError(
+                f"{reference[:200]!r} is not at {self.address}: pass its address to the client as api_address"
+            )
+        return Algorithm(named, self._platform, self._transport, grace=self._grace)
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self._transport.close()

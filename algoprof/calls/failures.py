@@ -1,0 +1,112 @@
+"""What a failed call says: which error it becomes, in which words, and what to do next."""
+
+from algoprof.calls.inputs import Flaw
+from algoprof.calls.platforms import Platform
+from algoprof.calls.protocol import Reply
+from algoprof.errors import (
+    AlgorithmException,
+    CallError,
+    CallRefused,
+    CallTimeout,
+    InputRefused,
+    PlatformError,
+    PlatformUnreachable,
+)
+from algoprof.profiles.calls import Call
+from algoprof.profiles.tree import Profile
+
+_LONGEST = 500  # characters of the platform's words within a sentence; the error's `message` has them all
+
+_REFUSALS = {
+    400: "the platform finds the request malformed: check the input",
+    402: "the account has no credit left",
+    403: "the key may not call this algorithm: ask its owner, or use another key",
+    404: "check owner, name and version, and that this is the platform that has it",
+    413: "the input is too large: upload it through the data API and send its data:// path",
+    415: "this algorithm or platform does not take such an input: send JSON, text or bytes",
+    429: "too many calls at once: send fewer, or try again later",
+}
+
+
+def out_of_budget(call: Call) -> CallTimeout:
+    """Return the error of a call that its run has no time left for."""
+    return CallTimeout(
+        f"{call.algorithm} was not called: nothing remains of the budget of the run around it",
+        call=call,
+        hint="call it earlier, or give the run a longer timeout",
+    )
+
+
+def input_refused(call: Call, flaw: Flaw) -> InputRefused:
+    """Return the error of a call whose input cannot be sent."""
+    return InputRefused(flaw.sentence, call=call, hint=flaw.hint)
+
+
+def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: bool) -> CallError:
+    """Return the error of a call that was sent and failed.
+
+    Args:
+        call: its record.
+        reply: what came back.
+        platform: where it was sent.
+        grace: the seconds of grace it had.
+        cut: whether its timeout was cut to what remained of the run around it.
+    """
+    words = _one_line(reply.message)
+    timeout = f"{call.timeout:.4g} s" + (", all that its run had left" if cut else "")
+    more_time = "ask for less" if cut else "raise the timeout (3000 s at most), or ask for less"
+    kind: type[CallError]
+    match call.outcome:
+        case "algorithm_error":
+            kind, hint = AlgorithmException, ""
+            sentence = f"{call.algorithm} failed with {reply.error_type or 'an error'}: {words}"
+        case "timeout":
+            kind, hint = CallTimeout, more_time
+            sentence = f"{call.algorithm} was stopped by its timeout of {timeout}{_where(call.profile)}"
+        case "client_timeout":
+            kind, hint = CallTimeout, more_time
+            sentence = f"{call.algorithm} did not answer within {timeout}, and {grace:g} s of grace ({words})"
+        case "refused":
+            kind, hint = CallRefused, _refusal(call.status, platform)
+            sentence = f"{call.algorithm} was refused with HTTP {call.status}: {words}"
+        case "unreachable":
+            kind = PlatformUnreachable
+            hint = (
+                "start one with `algoprof serve DIR`" if platform.is_loopback else "check the address and the network"
+            )
+            sentence = f"nothing answers at {platform.address} ({platform.origin}): {words}"
+        case _:
+            kind = PlatformError
+            hint = "try again later" if (call.status or 0) >= 500 else "check that the address is that of a platform"
+            status = f" with HTTP {call.status}" if call.status else ""
+            sentence = f"{platform.address} failed{status}: {words}"
+    return kind(
+        sentence,
+        call=call,
+        message=reply.message,
+        error_type=reply.error_type,
+        code=reply.code,
+        stack_trace=reply.stack_trace,
+        stdout=reply.metadata.stdout or "",
+        hint=hint,
+    )
+
+
+def _refusal(status: int | None, platform: Platform) -> str:
+    if status == 401 and platform.authorization:
+        return "the key is not that platform's: set ALGORITHMIA_API_KEY, or pass api_key"
+    if status == 401:
+        return "no key was sent: set ALGORITHMIA_API_KEY, or pass api_key"
+    return _REFUSALS.get(status or 0, "")
+
+
+def _where(profile: Profile | None) -> str:
+    """Name the innermost section that was open, where the profile came home."""
+    paths = [path for path, _ in profile.open_sections()] if profile else []
+    deepest = max(paths, key=len, default=())
+    return f", in {_one_line('/'.join(deepest))}" if deepest else ""
+
+
+def _one_line(text: str) -> str:
+    line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."

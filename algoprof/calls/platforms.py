@@ -1,0 +1,128 @@
+"""Which platform is called and on whose behalf: arguments, then the environment, then the server on this machine."""
+
+import os
+import re
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from algoprof.errors import ConfigurationError
+
+PUBLIC_ADDRESS = "https://api.algorithmia.com"
+"""Where the platform is unless told otherwise."""
+
+_HIDDEN = "***"
+_LONGEST_KEY = 16_384  # bytes; a JWT of many claims fits
+_FORM = "it looks like https://api.algorithmia.com or http://127.0.0.1:8080"
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A platform and who asks it.
+
+    Args:
+        address: its URL, without `/v1` and without a slash at the end.
+        origin: where that address comes from, for messages.
+        authorization: the `Authorization` header; empty to send none. Never shown.
+    """
+
+    address: str
+    origin: str = ""
+    authorization: str = field(default="", repr=False)
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether the platform is on this very machine."""
+        return _is_loopback(self.address)
+
+    def redact(self, text: str) -> str:
+        """Return a text without the key, should a server repeat it.
+
+        >>> Platform("http://127.0.0.1:8080", authorization="Simple simSecret").redact("no key simSecret")
+        'no key ***'
+        """
+        secret = self.authorization.rpartition(" ")[2]
+        return text.replace(secret, _HIDDEN) if secret else text
+
+
+def locate(api_key: str | None = None, api_address: str | None = None, bearer_token: str | None = None) -> Platform:
+    """Return the platform that arguments, environment and the local server's files name, in this order.
+
+    A key wins over a token. The key of the server on this machine goes to that server only.
+
+    Args:
+        api_key: the API key; else `ALGORITHMIA_API_KEY`.
+        api_address: the address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else the public one.
+        bearer_token: a JWT; else `ALGORITHMIA_BEARER_TOKEN`.
+
+    Raises:
+        ConfigurationError: if an address or a key cannot be meant; the message never shows the key.
+    """
+    served = _kept("address")
+    address, origin = next(
+        (text, origin)
+        for text, origin in (
+            (api_address, "as given"),
+            (os.environ.get("ALGORITHMIA_API"), "from ALGORITHMIA_API"),
+            (served, "where `algoprof serve` served last"),
+            (PUBLIC_ADDRESS, "the public platform"),
+        )
+        if text
+    )
+    address = _address(address, origin)
+    key = api_key or os.environ.get("ALGORITHMIA_API_KEY") or ""
+    token = bearer_token or os.environ.get("ALGORITHMIA_BEARER_TOKEN") or ""
+    if not key and not token and (_is_loopback(address) or address == served):
+        key = _kept("key")
+    return Platform(address, origin, _authorization(key, token))
+
+
+def data_directory() -> Path:
+    """Return the folder where the server on this machine keeps its `key` and its `address`."""
+    base = os.environ.get("XDG_DATA_HOME") or ""
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share") / "algoprof"
+
+
+def _kept(name: str) -> str:
+    """Read what the local server keeps; empty if it keeps nothing that can be read."""
+    try:
+        with (data_directory() / name).open(encoding="ascii") as file:
+            return file.read(_LONGEST_KEY).strip()
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: there is no home directory
+        return ""
+
+
+def _authorization(key: str, token: str) -> str:
+    what, text = ("API key", key) if key else ("bearer token", token)
+    if not isinstance(text, str) or len(text) > _LONGEST_KEY or not re.fullmatch(r"[\x21-\x7e ]*", text):
+        raise ConfigurationError(f"the {what} has characters in it that no key has, such as a line break: copy it anew")
+    text = text.strip()
+    if not text or text.startswith(("Simple ", "Bearer ")):
+        return text
+    return f"Simple {text}" if key else f"Bearer {text}"
+
+
+def _address(text: str, origin: str) -> str:
+    if not isinstance(text, str):
+        raise ConfigurationError(f"an address is a text, not {type(text).__name__}: {_FORM}")
+    try:
+        parts = urlsplit(text.strip())
+        host, _ = parts.hostname, parts.port  # the port is checked when it is asked for
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if "@" in parts.netloc:
+        raise ConfigurationError(f"the address {origin} has a user or password in it: pass the key as api_key instead")
+    clean = re.fullmatch(r"[\x21-\x7e]{1,2000}", text.strip())
+    if parts.scheme not in ("http", "https") or not host or parts.query or parts.fragment or not clean:
+        raise ConfigurationError(f"the address {text[:200]!r} ({origin}) is not that of a platform: {_FORM}")
+    path = parts.path.rstrip("/").removesuffix("/v1").rstrip("/")
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,127 @@
+"""One request over the network and back, by `requests`, until a deadline. Raises nothing that a network can do."""
+
+import http.client
+import os
+import time
+from collections.abc import Iterator
+from http.cookiejar import DefaultCookiePolicy
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from algoprof.calls.deadlines import DeadlineAdapter, until
+from algoprof.calls.platforms import Platform
+from algoprof.calls.protocol import LARGEST_ANSWER, Answer, NoAnswer, Request
+
+_CONNECT = 30.0
+"""Seconds that a connection may take at most: who does not listen by then, does not listen."""
+_CHUNK = 64 * 1024
+_CONNECTIONS = 32  # kept open; the platform suggests up to 16 threads, and takes 80 calls at once
+
+
+class Transport:
+    """A `requests.Session` that keeps deadlines, follows no redirects, keeps no cookies, and reads limited answers.
+
+    It may be used from many threads, and after a fork.
+
+    Args:
+        platform: where requests go.
+        ca_cert: file or folder of certificates to trust; None for the usual ones.
+    """
+
+    def __init__(self, platform: Platform, ca_cert: str | None = None) -> None:
+        self._platform = platform
+        self._ca_cert = ca_cert
+        self._session, self._owner = self._new_session(), os.getpid()
+
+    def send(self, request: Request, deadline: float) -> Answer | NoAnswer:
+        """Send a request and read its answer, until a moment of `time.monotonic`."""
+        if self._owner != os.getpid():  # forked: the connections belong to the parent
+            self._session, self._owner = self._new_session(), os.getpid()
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return NoAnswer("client_timeout", "the deadline had passed before it was sent")
+        try:
+            with (
+                until(deadline),
+                self._session.post(
+                    request.url,
+                    params=dict(request.parameters),
+                    headers=dict(request.headers),
+                    data=request.body,
+                    verify=self._ca_cert,  # here, for the session's is overruled by REQUESTS_CA_BUNDLE
+                    timeout=(min(left, _CONNECT), left),
+                    allow_redirects=False,
+                    stream=True,
+                ) as response,
+            ):
+                return _read(response, deadline)
+        except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+            return _no_answer(error, deadline)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _new_session(self) -> requests.Session:
+        session = requests.Session()
+        adapter = DeadlineAdapter(pool_maxsize=_CONNECTIONS)
+        session.mount("https://", adapter)
+        session.mount("http://", adapter)
+        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        session.auth = _as_it_is  # else requests replaces the key by what ~/.netrc has
+        if self._platform.is_loopback:
+            session.trust_env = False  # no proxy reaches this machine's loopback
+        return session
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
+    body = bytearray()
+    try:
+        for chunk in response.iter_content(_CHUNK):
+            body += chunk
+            if len(body) > LARGEST_ANSWER:
+                return NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes", response.status_code)
+    except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
+        if time.monotonic() >= deadline:
+            return NoAnswer("client_timeout", "the answer had begun, but not ended", response.status_code)
+        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", response.status_code)
+    return Answer(response.status_code, {name.lower(): text for name, text in response.headers.items()}, bytes(body))
+
+
+def _no_answer(error: Exception, deadline: float) -> NoAnswer:
+    causes = list(_causes(error))
+    if time.monotonic() >= deadline:
+        return NoAnswer("client_timeout", "no answer had begun")
+    if isinstance(error, requests.exceptions.SSLError):
+        return NoAnswer("unreachable", f"TLS failed: {_reason(error)}; if its certificate is your own, pass ca_cert")
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return NoAnswer("unreachable", f"no connection within {_CONNECT:.0f} s")
+    garbled = [cause for cause in causes if isinstance(cause, http.client.HTTPException)]
+    if garbled and not isinstance(garbled[-1], http.client.RemoteDisconnected):
+        return NoAnswer("platform_error", f"its answer is not HTTP ({type(garbled[-1]).__name__})")
+    return NoAnswer("unreachable", _reason(error))
+
+
+def _reason(error: BaseException) -> str:
+    """Say in a few words why there is no answer: the innermost reason, without addresses of objects and URLs."""
+    for cause in reversed(list(_causes(error))):
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "the connection was closed without an answer"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+    return type(list(_causes(error))[-1]).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an exception and what it wraps, outermost first: urllib3 keeps causes in four places."""
+    seen: set[int] = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        inner = (error.__cause__, getattr(error, "reason", None), *error.args, error.__context__)
+        error = next((one for one in inner if isinstance(one, BaseException) and id(one) not in seen), error)

@@ -1,0 +1,1 @@
+"""The command line: `algoprof COMMAND`, one module per command."""

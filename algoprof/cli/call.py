@@ -1,0 +1,217 @@
+"""`algoprof call`: one call of an algorithm, its result on stdout, what it took on stderr."""
+
+import base64
+import json
+import sys
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from algoprof.calls.attempts import Response
+from algoprof.calls.client import client
+from algoprof.cli.printing import complain, printable
+from algoprof.errors import AlgorithmException, CallError, CallTimeout
+from algoprof.profiles import codec
+from algoprof.profiles.calls import Call
+from algoprof.profiles.tree import Profile
+
+_TIMED_OUT = 124  # as timeout(1) has it
+_LARGEST_READ = 11 * 1024 * 1024  # bytes; just over what the platform takes, so that it is refused as too large
+_TYPES = {".json": "json", ".txt": "text", ".md": "text", ".csv": "text", ".tsv": "text", ".html": "text"}
+
+
+@click.command(short_help="Call an algorithm and show how much of its timeout it used.")
+@click.argument("algorithm", metavar="OWNER/NAME[/VERSION]")
+@click.argument("stdin", metavar="[-]", required=False, type=click.Choice(["-"]))
+@click.option("--data", metavar="JSON", help="The input, as JSON.")
+@click.option("--text", metavar="TEXT", help="The input, as a text.")
+@click.option("--file", "path", metavar="PATH", help="A file with the input; `-` is stdin.")
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(["json", "text", "binary"]),
+    help="What the file holds. By default its name says: .json is JSON, .txt and the like are text, others are binary;"
+    " stdin is JSON.",
+)
+@click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds it may take, at most 3000.")
+@click.option("--stdout", "captured", is_flag=True, help="Show on stderr what the algorithm prints.")
+@click.option("--profile", "tree", is_flag=True, help="Show on stderr where the time went, section by section.")
+@click.option("--json", "record", is_flag=True, help="Print result, metadata and call as one JSON object.")
+@click.option("--output", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it.")
+@click.option("--address", metavar="URL", help="The platform; else ALGORITHMIA_API, else the server on this machine.")
+def command(
+    *,
+    algorithm: str,
+    stdin: str | None,
+    data: str | None,
+    text: str | None,
+    path: str | None,
+    kind: str | None,
+    timeout: float,
+    captured: bool,
+    tree: bool,
+    record: bool,
+    output: Path | None,
+    address: str | None,
+) -> int:
+    r"""Call an algorithm, print its result, and say how much of its timeout it used.
+
+    The API key comes from ALGORITHMIA_API_KEY, else it is that of the server on this machine.
+
+    \b
+    algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile
+    algoprof call demo/Hello --text World
+    cat input.json | algoprof call demo/Routes -
+
+    Exits with 124 if the time ran out, with 1 if the call failed otherwise.
+    """
+    given = _input(stdin, data, text, path, kind)
+    with client(api_address=address) as caller:
+        algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
+        try:
+            response = algo.pipe(given)
+        except CallError as error:
+            _tell(error.call, error.stdout if captured or isinstance(error, CallTimeout) else "", tree)
+            _tell_failure(error)
+            if record:
+                _write(_json(_record(error)) + "\n", output)
+            complain(str(error))
+            return _TIMED_OUT if isinstance(error, CallTimeout) else 1
+    _write(_json(_record(response)) + "\n" if record else _shown(response), output)
+    _tell(response.call, response.metadata.stdout or "", tree)
+    return 0
+
+
+def _input(stdin: str | None, data: str | None, text: str | None, path: str | None, kind: str | None) -> object:
+    """Return the one input that the options give."""
+    if stdin is not None and path is None:
+        path = stdin
+    given = [option for option in (data, text, path) if option is not None]
+    if len(given) != 1:
+        raise click.UsageError("give one input: --data JSON, --text TEXT, --file PATH, or - for stdin")
+    if kind is not None and path is None:
+        raise click.UsageError("--type says what a file holds, so it goes with --file or -")
+    if data is not None:
+        return _parsed(data, "--data")
+    if text is not None:
+        return text
+    return _from_file(path or "", kind)
+
+
+def _from_file(path: str, kind: str | None) -> object:
+    if path == "-":
+        content, kind, name = sys.stdin.buffer.read(_LARGEST_READ), kind or "json", "stdin"
+    else:
+        with Path(path).open("rb") as file:
+            content = file.read(_LARGEST_READ)
+        kind, name = kind or _TYPES.get(Path(path).suffix.lower(), "binary"), path
+    if kind == "binary":
+        return content
+    if len(content) == _LARGEST_READ:
+        raise click.UsageError(f"{name} is larger than the 10 MiB that the platform takes")
+    try:
+        decoded = content.decode()
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{name} is not UTF-8 text: say --type binary if it is no text") from None
+    return decoded if kind == "text" else _parsed(decoded, name)
+
+
+def _parsed(text: str, name: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        where = type(error).__name__
+        if isinstance(error, json.JSONDecodeError):
+            where = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        way = "--text sends a text as it is" if name == "--data" else "--type text sends it as it is"
+        raise click.UsageError(f"{name} is not JSON ({where}); {way}") from None
+
+
+def _shown(response: Response) -> str | bytes:
+    """Return the result as it goes to stdout: bytes and texts as they are, all else as JSON."""
+    if isinstance(response.result, bytes):
+        return response.result
+    if isinstance(response.result, str) and response.metadata.content_type != "json":
+        return response.result if response.result.endswith("\n") else response.result + "\n"
+    return _json(response.result, indent=2 if sys.stdout.isatty() else None) + "\n"
+
+
+def _write(content: str | bytes, output: Path | None) -> None:
+    """Write to the file that was asked for, else to stdout."""
+    encoded = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
+    if output is not None:
+        output.write_bytes(encoded)
+    elif isinstance(content, bytes) and sys.stdout.isatty():
+        raise click.UsageError(f"the result is {len(content):,} bytes of binary data: say --output PATH, or pipe it")
+    else:
+        sys.stdout.buffer.write(encoded)
+        sys.stdout.buffer.flush()
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _record(told: Response | CallError) -> dict[str, Any]:
+    """Return all that is known about a call, for scripts; times in seconds."""
+    call = told.call
+    record: dict[str, Any] = {"call": _call(call)}
+    if isinstance(told, CallError):
+        names = ("message", "error_type", "code", "stack_trace", "stdout", "hint")
+        return {"error": {name: getattr(told, name) for name in names}, **record}
+    result, metadata = told.result, told.metadata
+    if isinstance(result, bytes):
+        result = base64.b64encode(result).decode()
+    shown = {name: getattr(metadata, name) for name in ("content_type", "duration", "stdout")}
+    return {"result": result, "metadata": shown, **record}
+
+
+def _call(call: Call) -> dict[str, Any]:
+    plain = {
+        field.name: getattr(call, field.name)
+        for field in fields(call)
+        if field.name != "profile" and not field.name.endswith("_ns")
+    }
+    times = {name: getattr(call, name) for name in ("wall", "duration", "overhead", "queue", "load")}
+    ratio = {"budget_used_ratio": call.budget_used_ratio, "budget_source": call.budget_source}
+    profile = {"profile": codec.to_json(call.profile)} if call.profile else {}
+    return {**plain, "started": call.started_ns / 1e9, **times, **ratio, **profile}
+
+
+def _tell(call: Call, stdout: str, tree: bool) -> None:
+    """Say on stderr what the algorithm printed, where its time went, and how much of the timeout that was."""
+    if stdout:
+        click.echo(printable(stdout, keep="\n\t"), err=True, nl=not stdout.endswith("\n"))
+    if tree and call.profile is not None:
+        click.echo(_tree(call.profile), err=True)
+    elif tree:
+        click.echo("no profile came home: the algorithm records none, or the platform sends none", err=True)
+    click.echo(_summary(call), err=True)
+
+
+def _summary(call: Call) -> str:
+    """Return one line of duration against timeout."""
+    ratio = "" if call.budget_used_ratio is None else f" ({call.budget_used_ratio:.1%} of it used)"
+    ran = "its duration is not known" if call.duration is None else f"ran {call.duration:.3f} s"
+    parts = [("queue", call.queue), ("load", call.load), ("run", call.duration)]
+    split = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in parts if seconds is not None)
+    wall = f"; {call.wall:.3f} s in all" + (f" with {split}" if call.queue is not None else "")
+    return f"{call.algorithm}: {call.outcome}, {ran} of {call.timeout:g} s{ratio}{wall}"
+
+
+def _tell_failure(error: CallError) -> None:
+    """Say on stderr what only this failure has: the algorithm's stack trace, or what was open when it was stopped."""
+    if isinstance(error, AlgorithmException) and error.stack_trace:
+        click.echo("the algorithm's stack trace:", err=True)
+        click.echo(printable(error.stack_trace.rstrip(), keep="\n\t"), err=True)
+    if isinstance(error, CallTimeout) and error.call.profile is not None:
+        for path, node in error.call.profile.open_sections():
+            click.echo(f"open when it was stopped: {printable('/'.join(path))}, for {node.open_time:.3f} s", err=True)
+
+
+def _tree(profile: Profile) -> str:
+    from algoprof.exporters.text import render  # noqa: PLC0415  (rich is slow to import, and rarely asked for)
+
+    return render(profile)

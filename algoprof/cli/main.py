@@ -1,0 +1,94 @@
+"""The command `algoprof`: finds a command's module by its name, and turns whatever fails into one sentence."""
+
+import difflib
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+from algoprof._version import __version__
+from algoprof.cli.printing import complain
+from algoprof.errors import AlgoprofError
+
+_COMMANDS = {
+    "builds": "Show how an algorithm's builds went, and why one failed.",
+    "call": "Call an algorithm and show how much of its timeout it used.",
+    "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
+    "report": "Show a profile or a flight file.",
+    "serve": "Host algorithms on this machine, under the platform's contract.",
+}
+_INTERRUPTED = 130
+
+
+class _Commands(click.Group):
+    """Imports a command's module only when it is asked for: `--help` and errors stay quick."""
+
+    def __call__(self, *_: object, **__: object) -> NoReturn:
+        sys.exit(_run(self))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  (click's signature)
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  (click's signature)
+        if cmd_name not in _COMMANDS:
+            return None
+        try:
+            module = importlib.import_module(f"algoprof.cli.{cmd_name}")
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] == "algoprof":
+                raise
+            raise click.ClickException(
+                f"`algoprof {cmd_name}` needs the package {error.name}: pip install 'algoprof[all]'"
+            ) from None
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], _COMMANDS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(_COMMANDS)}"
+            raise click.UsageError(f"there is no command {args[0][:60]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  (click's signature)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="algoprof", message="%(prog)s %(version)s")
+def main() -> None:
+    """Tell where the time of an algorithm goes before its timeout does, and when the timeout wins still tell.
+
+    `algoprof demo` shows it all; `algoprof COMMAND --help` explains one command.
+    """
+
+
+def _run(group: click.Group) -> int:
+    """Run the command line and return its exit status: 2 for a wrong use, 130 when interrupted, 1 for what failed."""
+    try:
+        status = group.main(prog_name="algoprof", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except click.ClickException as error:
+        return _failed(error.format_message(), error.exit_code)
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _failed(str(error), 1)
+    except AlgoprofError as error:
+        return _failed(str(error), 1)
+    return status if isinstance(status, int) else 0
+
+
+def _failed(sentence: str, status: int) -> int:
+    complain(sentence)
+    return status

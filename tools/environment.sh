@@ -10,29 +10,32 @@ fail() {
     exit 1
 }
 
-recent_enough() {
+recent() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+complete() { # Debian packs a part of it apart
+    "$1" -c 'import ensurepip, venv' >/dev/null 2>&1
+}
+
 find_python() {
-    if [ -n "${PYTHON:-}" ]; then
-        recent_enough "$PYTHON" || fail "PYTHON=$PYTHON is not Python 3.11 or newer"
-        echo "$PYTHON"
-        return
-    fi
-    for candidate in python3.11 python3 python3.12 python3.13 python3.14; do
-        if recent_enough "$candidate"; then
-            echo "$candidate"
-            return
+    incomplete=
+    for candidate in ${PYTHON:-python3.11 python3 python3.12 python3.13 python3.14}; do
+        if recent "$candidate"; then
+            if complete "$candidate"; then
+                echo "$candidate"
+                return
+            fi
+            incomplete=$candidate
         fi
     done
+    [ -z "$incomplete" ] || fail "$incomplete cannot make virtual environments; on Debian: apt-get install python3-venv"
+    [ -z "${PYTHON:-}" ] || fail "PYTHON=$PYTHON is not Python 3.11 or newer"
     fail "no Python 3.11 or newer on PATH; on Debian 12: apt-get install python3 python3-venv"
 }
 
 if ! "$folder/bin/python" -c 'import pip' >/dev/null 2>&1; then # none yet, or its Python is gone
     python=$(find_python)
-    "$python" -c 'import ensurepip, venv' >/dev/null 2>&1 ||
-        fail "$python cannot make virtual environments; on Debian: apt-get install python3-venv"
     echo "==> making a virtual environment in $folder with $("$python" --version)"
     rm -rf "$folder"
     "$python" -m venv "$folder"

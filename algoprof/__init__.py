@@ -5,7 +5,11 @@ so that `import algoprof` costs a cold start next to nothing.
 """
 
 from algoprof._version import __version__
+from algoprof.budgets import Budget, budget
 from algoprof.errors import AlgoprofError, BudgetExceeded
+from algoprof.recorder import snapshot
+from algoprof.runs import Run, profile
+from algoprof.sections import section
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ __all__ = [
     "BudgetExceeded",
     "Node",
     "Profile",
+    "Run",
     "__version__",
     "budget",
     "client",

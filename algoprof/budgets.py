@@ -1,0 +1,87 @@
+"""How much of a timeout is used, and how much is left."""
+
+import math
+from contextvars import ContextVar
+from time import monotonic_ns
+
+from algoprof.errors import BudgetExceeded
+from algoprof.timeouts import Grant, grant
+
+current: "ContextVar[Budget | None]" = ContextVar("algoprof.budget", default=None)
+"""The innermost run's budget, in each context."""
+
+_PROGRAM_BEGAN_NS = monotonic_ns()
+
+
+class Budget:
+    """A timeout, and how much of it is used.
+
+    Made by `profile`; asked for with `budget()`.
+
+    >>> import algoprof
+    >>> with algoprof.profile("job", timeout=60) as run:
+    ...     0 < run.budget.remaining <= 60
+    True
+    """
+
+    __slots__ = ("_deadline_ns", "began_ns", "run", "source", "timeout")
+
+    def __init__(self, run: str, granted: Grant) -> None:
+        self.run = run
+        self.source = granted.source
+        self.timeout = granted.timeout_ns / 1e9 if granted.timeout_ns else math.inf
+        self.began_ns = granted.began_ns
+        self._deadline_ns = granted.deadline_ns
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the clock of the timeout began; under a server that is before the run did."""
+        return (monotonic_ns() - self.began_ns) / 1e9
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below 0; `math.inf` without a timeout."""
+        return max(0.0, (self._deadline_ns - monotonic_ns()) / 1e9)
+
+    @property
+    def used_ratio(self) -> float:
+        """The share of the timeout that is used, above 1 when it is exceeded; 0 without a timeout."""
+        return self.elapsed / self.timeout
+
+    def check(self) -> None:
+        """Do nothing while there is time left.
+
+        Raises:
+            BudgetExceeded: if there is none; it names the run, the section and the times.
+        """
+        if monotonic_ns() < self._deadline_ns:
+            return
+        from algoprof.recorder.process import open_path  # noqa: PLC0415  (not while there is time)
+
+        raise BudgetExceeded(self.run, open_path(), timeout=self.timeout, elapsed=self.elapsed)
+
+    def within(self, timeout: float | None) -> Grant:
+        """Return what a run inside this one is given: its own timeout, or what remains, whichever is less."""
+        now = monotonic_ns()
+        own = now + timeout * 1e9 if timeout is not None else math.inf
+        if own <= self._deadline_ns:
+            return Grant("argument" if timeout is not None else "", round((timeout or 0) * 1e9), now)
+        return Grant("parent", max(1, int(self._deadline_ns - now)), now)
+
+    def __repr__(self) -> str:
+        if not math.isfinite(self.timeout):
+            return f"<Budget of {self.run or 'the program'}: no timeout>"
+        return (
+            f"<Budget of {self.run or 'the program'}: {self.elapsed:.3f} s of {self.timeout:g} s, from {self.source}>"
+        )
+
+
+def budget() -> Budget:
+    """Return the innermost run's budget; outside every run, what the server or the environment says.
+
+    Never None: where there is no timeout, `remaining` is `math.inf`.
+
+    >>> budget().remaining
+    inf
+    """
+    return current.get() or Budget("", grant(None, _PROGRAM_BEGAN_NS))

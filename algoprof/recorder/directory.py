@@ -1,0 +1,101 @@
+"""Where flight files live: a directory of one's own, in memory where there is one."""
+
+import os
+import stat
+import time
+from pathlib import Path
+
+SUFFIX = ".flight"
+KEPT_SECONDS = 7 * 24 * 3600
+"""A dead process's file is kept this long."""
+KEPT_BYTES = 256 * 1024 * 1024
+"""Dead processes' files are kept up to this size in all, the newest first."""
+
+
+def flight_directory() -> Path:
+    """Return the directory of this machine's flight files, made with mode 0700 if it is not there.
+
+    It is `ALGOPROF_FLIGHT_DIR`, else `$XDG_RUNTIME_DIR/algoprof`, else `/dev/shm/algoprof-UID`, else the temporary
+    directory's `algoprof-UID`, which may be on a disk.
+
+    Raises:
+        OSError: if it cannot be made, or belongs to someone else, or is a symbolic link.
+    """
+    named = os.environ.get("ALGOPROF_FLIGHT_DIR")
+    if named:
+        path = Path(named)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return path
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    own = f"algoprof-{os.getuid()}" if hasattr(os, "getuid") else "algoprof"
+    import tempfile  # noqa: PLC0415  (slow to import, and only the last resort needs it)
+
+    candidates = [Path(runtime, "algoprof")] if runtime else []
+    candidates += [Path("/dev/shm", own), Path(tempfile.gettempdir(), own)]  # noqa: S108  (owner and mode are checked)
+    refused: OSError | None = None
+    for path in candidates:
+        try:
+            return _owned(path)
+        except OSError as error:
+            refused = error
+    raise refused or FileNotFoundError("no directory for flight files")
+
+
+def flight_files(directory: Path) -> list[Path]:
+    """Return the flight files in a directory, newest first; an unreadable directory has none."""
+    found = []
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
+                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
+    except OSError:
+        return []
+    return [Path(path) for _, path in sorted(found, reverse=True)]
+
+
+def _owned(path: Path) -> Path:
+    """Make a directory of mode 0700, or make sure that it is ours alone and no link to elsewhere."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        status = path.lstat()
+        if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
+            raise PermissionError(f"{path} is not a directory of ours") from None
+        if status.st_mode & 0o077:
+            path.chmod(0o700)
+    return path
+
+
+def tidy(directory: Path) -> None:
+    """Remove dead processes' files that are too old, or too many."""
+    kept = 0
+    for path in flight_files(directory):
+        try:
+            status = path.lstat()
+            kept += status.st_blocks * 512
+            if (status.st_mtime < time.time() - KEPT_SECONDS or kept > KEPT_BYTES) and not is_live(path):
+                path.unlink()
+        except OSError:
+            continue
+
+
+def is_live(path: Path) -> bool:
+    """Whether the process that writes a flight file still holds its lock."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        return is_locked(handle)
+    finally:
+        os.close(handle)
+
+
+def is_locked(handle: int) -> bool:
+    """Whether another process holds the record lock of an open flight file."""
+    import fcntl  # noqa: PLC0415  (not on Windows)
+
+    try:
+        fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.lockf(handle, fcntl.LOCK_UN)
+    return False

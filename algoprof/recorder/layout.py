@@ -1,0 +1,237 @@
+"""The flight file's bytes: the one place that knows them.
+
+A sparse file of 64 KiB segments, mapped whole and backed segment by segment as they are taken into use::
+
+    segment 0     header page | segment directory | run table
+    segment 1..   NAMES       256 slots: what sections are called, and where they are written
+                  HOME        a thread's first: block header | open entries | node rows
+                  NODES       more node rows for one block
+                  OPENS       more open entries for one block
+                  ATTRIBUTES  256 slots: attributes of open sections, for one block
+
+Everything is little-endian and made of 8-byte words; `*_AT` are byte offsets, the constants of a record are word
+offsets within it. A record is referred to by its byte offset / 64, so that a reference fits into 32 bits; 0 is none.
+Each block has one writer, its thread. What makes a record visible is written last: a node's run serial, an open
+entry's node, a run's serial, a name's count, a segment's count, the magic. A node row's sequence number is odd while
+its writer changes the row; whoever reads it twice the same and even has read a true row.
+"""
+
+import struct
+
+MAGIC = int.from_bytes(b"ALGOPROF", "little")
+VERSION = 1
+
+SEGMENT_BYTES = 64 * 1024
+SEGMENT_COUNT = 768
+FILE_BYTES = SEGMENT_BYTES * SEGMENT_COUNT  # 48 MiB
+UNIT = 64  # what references count in
+
+# Segment kinds, in the directory.
+NAMES, HOME, NODES, OPENS, ATTRIBUTES = 1, 2, 3, 4, 5
+
+# The header page.
+HEADER_MAGIC = 0
+HEADER_VERSION = 1
+HEADER_PID = 2
+HEADER_START_TIME = 3  # of the process, in clock ticks since boot: tells a reused pid
+HEADER_BOOT_ID = 4  # 2 words
+HEADER_PARENT_RUN = 6  # 2 words: the run that was open where this process was started
+HEADER_MONOTONIC = 8  # this moment on the monotonic clock ...
+HEADER_WALL = 9  # ... was that one on the wall clock
+HEADER_SEGMENTS = 10
+HEADER_NAMES = 11
+HEADER_CLOSED = 12  # 1 after a clean exit
+HEADER_HEARTBEAT = 13  # monotonic, now and then while a run has a deadline
+HEADER_SIGNAL = 14  # a signal that this process has a handler of ours for; 0 is none
+HEADER_RUN_SERIAL = 15
+HEADER_ERRORS = 16  # of ours, swallowed
+HEADER_DROPPED_NAMES = 17
+HEADER_SHARED_RUNS = 18  # runs that found no slot
+HEADER_SHARED_THREADS = 19  # threads that found no block
+PROGRAM_AT, PROGRAM_BYTES = 512, 256
+PYTHON_AT, PYTHON_BYTES = 768, 64
+ALGOPROF_AT, ALGOPROF_BYTES = 832, 64
+
+# The segment directory: an entry is kind (16 bits), ordinal among its kind and owner (16), owner's HOME segment (32).
+DIRECTORY_AT = 4096
+DIRECTORY_ENTRY = struct.Struct("<HHI")
+
+# The run table.
+RUNS_AT = DIRECTORY_AT + SEGMENT_COUNT * 8 + 2048
+RUN_BYTES = 256
+RUN_COUNT = (SEGMENT_BYTES - RUNS_AT) // RUN_BYTES
+RUN_WORDS = RUN_BYTES // 8
+RUN_SERIAL = 0
+RUN_STATE = 1
+RUN_NAME = 2
+RUN_ID = 3  # 2 words
+RUN_PARENT = 5  # 2 words: the run id of the run around it
+RUN_PARENT_SPAN = 7
+RUN_STARTED = 8
+RUN_ENDED = 9
+RUN_TIMEOUT = 10
+RUN_SPENT = 11  # of the timeout, before the run began
+RUN_SOURCE = 12  # name of the timeout's source
+RUN_CPU = 13  # of the process: at the start while open, spent when ended
+RUN_FOLDED = 14
+RUN_DROPPED = 15
+RUN_RUNS = 16  # how many runs, in a cumulative one
+RUN_FAILED = 17
+RUN_FLAGS = 18
+RUN_ROOT = 19  # reference of the root's node row
+RUN_THRESHOLD = 20  # the highest threshold reached, in millionths of the timeout
+RUN_REQUEST = 24  # 8 words
+REQUEST_BYTES = 64
+OPEN, ENDED, CUMULATIVE = 1, 2, 3  # states
+INEXACT = 1  # flag
+
+# Names: a word of lengths and line, then the bytes.
+NAME_BYTES_EACH = 256
+NAMES_PER_SEGMENT = SEGMENT_BYTES // NAME_BYTES_EACH
+NAME_LIMIT = 4096  # names in a file
+NAME_HEAD = struct.Struct("<HHI")  # bytes of the name, bytes of the module, line
+NAME_MAX, MODULE_MAX = 160, 88
+
+# A block: header, open entries, node rows.
+BLOCK_STATE = 0
+BLOCK_THREAD = 1  # native id
+BLOCK_UNLISTED = 2  # occurrences open that found no entry
+BLOCK_DROPPED = 3  # attributes left out or cut
+BLOCK_LIVE, BLOCK_FREE, BLOCK_SHARED, BLOCK_TOTALS = 1, 2, 3, 4
+BLOCK_SEGMENTS = 32  # 2 MiB a thread
+HOME_OPENS_AT = 512
+HOME_OPENS = 120
+HOME_NODES_AT = HOME_OPENS_AT + HOME_OPENS * UNIT
+
+# An open entry.
+OPEN_BYTES = 64
+OPENS_PER_SEGMENT = SEGMENT_BYTES // OPEN_BYTES
+OPEN_NODE = 0  # reference of the node row (32 bits), flags (32)
+OPEN_STARTED = 1
+OPEN_PARENT = 2  # reference of the parent's node row
+OPEN_ATTRIBUTES = 3  # reference of an attribute slot
+OPEN_SPAN = 4
+OPEN_PARENT_SPAN = 5
+OPEN_ACTIVE = 6  # nanoseconds it has run, where its steps are timed
+NESTED, RECURSIVE, STEPS_OF_COROUTINE, STEPS_OF_GENERATOR = 1, 2, 4, 8  # flags
+REFERENCE_MASK = (1 << 32) - 1
+
+# A node row: counters, histogram, sampled spans.
+NODE_SEQUENCE = 0
+NODE_RUN = 1  # serial of its run
+NODE_PARENT = 2  # reference of the parent's row (32 bits), name (32)
+NODE_FLAGS = 3
+NODE_COUNT = 4
+NODE_TOTAL = 5
+NODE_NESTED = 6  # signed: the inner occurrences of a recursion are given back here
+NODE_SHORTEST = 7
+NODE_LONGEST = 8
+NODE_ERRORS = 9
+NODE_ACTIVE = 10
+NODE_RECURSIONS = 11  # entries counted in NODE_COUNT, whose time is in the outermost one's
+NODE_CPU = 12
+NODE_DEVICE = 13
+NODE_HISTOGRAM = 16
+HISTOGRAM_WORDS = 312
+NODE_SPANS = NODE_HISTOGRAM + HISTOGRAM_WORDS
+SPAN_WORDS = 32
+FIRST, SLOWEST, FAILED = 0, 1, 2  # the three sampled spans
+NODE_WORDS = NODE_SPANS + 3 * SPAN_WORDS
+NODE_BYTES = NODE_WORDS * 8
+HOME_NODES = (SEGMENT_BYTES - HOME_NODES_AT) // NODE_BYTES
+NODES_PER_SEGMENT = SEGMENT_BYTES // NODE_BYTES
+NODE_LIMIT = 512  # rows in a thread's block
+TOTALS_LIMIT = 2048  # rows in the cumulative trees' block
+CONCURRENT, STEPPED = 1, 2  # flags: beside its parent; its steps are timed
+
+# A sampled span.
+SPAN_ID = 0  # 0: no span here
+SPAN_PARENT = 1
+SPAN_STARTED = 2
+SPAN_ENDED = 3
+SPAN_THREAD = 4
+SPAN_ERROR = 5  # name of the exception's type
+SPAN_ATTRIBUTES = 6  # to the end
+SPAN_ATTRIBUTES_BYTES = (SPAN_WORDS - SPAN_ATTRIBUTES) * 8
+
+# An attribute slot.
+ATTRIBUTES_BYTES_EACH = 256
+ATTRIBUTES_PER_SEGMENT = SEGMENT_BYTES // ATTRIBUTES_BYTES_EACH
+
+SEGMENT_WORDS = SEGMENT_BYTES // 8
+
+_KEY_MAX, _VALUE_MAX = 48, 96
+_LENGTH = struct.Struct("<H")
+_INTEGER = struct.Struct("<q")
+_FLOAT = struct.Struct("<d")
+
+
+def encode_attributes(attributes: dict[str, object], room: int = SPAN_ATTRIBUTES_BYTES) -> tuple[bytes, int]:
+    """Return the attributes as bytes, at most `room` of them, and how many attributes were left out or cut.
+
+    Values other than text, numbers and booleans are kept as their text.
+
+    >>> encode_attributes({"model": "v3", "labels": 7})[1]
+    0
+    """
+    body = bytearray()
+    lost = 0
+    for key, value in attributes.items():
+        name = key.encode("utf-8", "replace")
+        tag, data = _encode_value(value)
+        if len(name) > _KEY_MAX or len(data) > _VALUE_MAX:
+            lost += 1
+            name, data = _cut(name, _KEY_MAX), _cut(data, _VALUE_MAX)
+        if len(body) + len(name) + len(data) + 5 > room:
+            lost += 1
+            continue
+        body += bytes((len(name), tag, len(data))) + name + data
+    return _LENGTH.pack(len(body)) + body, lost
+
+
+def decode_attributes(data: bytes) -> dict[str, str | int | float | bool]:
+    """Return the attributes that `encode_attributes` packed; whatever is torn ends them.
+
+    >>> decode_attributes(encode_attributes({"model": "v3", "ok": True, "share": 0.5, "n": -1})[0])
+    {'model': 'v3', 'ok': True, 'share': 0.5, 'n': -1}
+    """
+    attributes: dict[str, str | int | float | bool] = {}
+    end = min(len(data), 2 + _LENGTH.unpack_from(data)[0]) if len(data) >= _LENGTH.size else 0
+    at = 2
+    while at + 3 <= end:
+        name_length, tag, length = data[at : at + 3]
+        name, value = data[at + 3 : at + 3 + name_length], data[at + 3 + name_length : at + 3 + name_length + length]
+        at += 3 + name_length + length
+        if at > end:
+            break
+        decoded = _decode_value(tag, value)
+        if decoded is not None:
+            attributes[name.decode("utf-8", "replace")] = decoded
+    return attributes
+
+
+def _encode_value(value: object) -> tuple[int, bytes]:
+    if isinstance(value, bool):
+        return ord("b"), bytes((value,))
+    if isinstance(value, int) and -(2**63) <= value < 2**63:
+        return ord("i"), _INTEGER.pack(value)
+    if isinstance(value, float):
+        return ord("f"), _FLOAT.pack(value)
+    return ord("s"), str(value).encode("utf-8", "replace")
+
+
+def _decode_value(tag: int, data: bytes) -> str | int | float | bool | None:
+    if tag == ord("s"):
+        return data.decode("utf-8", "replace")
+    if tag == ord("b") and len(data) == 1:
+        return bool(data[0])
+    if tag == ord("i") and len(data) == _INTEGER.size:
+        return int(_INTEGER.unpack(data)[0])
+    if tag == ord("f") and len(data) == _FLOAT.size:
+        return float(_FLOAT.unpack(data)[0])
+    return None
+
+
+def _cut(data: bytes, limit: int) -> bytes:
+    """Cut UTF-8 at a character's end."""
+    return data[:limit].decode("utf-8", "ignore").encode()

@@ -1,0 +1,144 @@
+"""This process's recorder: made on first use, replaced in a forked child, closed at exit."""
+
+import atexit
+import os
+from threading import RLock
+from time import monotonic_ns
+
+from algoprof.recorder import layout as at
+from algoprof.recorder._python import current
+from algoprof.recorder.flight import FlightFile, process_start_time, program_name
+from algoprof.recorder.run_table import RunTable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from algoprof.profiles.tree import Profile
+    from algoprof.recorder.reader import Flight
+
+backend = "python"
+"""Which writer records: `python` or `native`."""
+
+_table: RunTable | None = None
+_flight: FlightFile | None = None
+_lock = RLock()
+_hooked = False
+
+
+def run_table() -> RunTable:
+    """Return this process's run table, with its flight file; both are made when first asked for."""
+    return _table or _start()
+
+
+def own_flight() -> "Flight | None":
+    """Read this process's own flight file, without touching its lock; None if nothing was recorded yet."""
+    from algoprof.recorder.reader import read_view  # noqa: PLC0415  (imports dataclasses)
+
+    with _lock:
+        flight = _flight
+    if flight is None:
+        return None
+    flight.set_anchor()
+    return read_view(flight.bytes, alive=True)
+
+
+def own_run(serial: int) -> "Profile | None":
+    """Read one run of this process's own flight file; None if it is no longer there."""
+    from algoprof.recorder.reader import read_view  # noqa: PLC0415  (imports dataclasses)
+
+    with _lock:
+        flight = _flight
+    if flight is None:
+        return None
+    flight.set_anchor()
+    return next(iter(read_view(flight.bytes, alive=True, serial=serial).runs), None)
+
+
+def open_path() -> str:
+    """Return the names of the sections open in the calling context, outermost first, joined with `/`."""
+    names: list[str] = []
+    occurrence = current.get()
+    while occurrence is not None:
+        if not occurrence.closed:
+            names.append(occurrence.writer.flight.text(occurrence.name))
+        occurrence = occurrence.above
+    return "/".join(reversed(names))
+
+
+def snapshot() -> "Profile":
+    """Return everything recorded in this process: the cumulative trees of ended runs, and the open runs.
+
+    A `Profile` whose roots are named for the runs. It is plain data, taken at this moment, from any thread.
+    """
+    from algoprof.profiles.merging import merge  # noqa: PLC0415  (imports dataclasses)
+
+    flight = own_flight()
+    if flight is None:
+        return merge([], name=program_name())
+    return merge((*flight.cumulative, *(run for run in flight.runs if run.outcome == "open")), name=flight.program)
+
+
+def _start() -> RunTable:
+    global _table, _flight, _hooked  # noqa: PLW0603  (the one recorder of the process)
+    with _lock:
+        if _table is not None:
+            return _table
+        _flight = _made()
+        _table = RunTable(_flight)
+        if not _hooked:
+            _hooked = True
+            atexit.register(_close)
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=_forget)
+        return _table
+
+
+def _made() -> FlightFile:
+    """Make the flight file; where it cannot be made, record in memory, which does not survive a kill, and say so."""
+    from algoprof.recorder import directory  # noqa: PLC0415  (only needed once)
+
+    path = os.environ.get("ALGOPROF_FLIGHT_FILE")
+    try:
+        if not path:
+            folder = directory.flight_directory()
+            directory.tidy(folder)
+            path = str(folder / f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")
+        return FlightFile(path)
+    except OSError as error:
+        import logging  # noqa: PLC0415  (only needed here)
+
+        logging.getLogger("algoprof").warning(
+            "no flight file, so a kill will lose the profile: %s. Name a writable directory in ALGOPROF_FLIGHT_DIR.",
+            error,
+        )
+        return FlightFile(None)
+
+
+def beat() -> None:
+    """Leave a sign of life: after a kill, open sections are known to have lasted at least until then."""
+    if _flight is not None:
+        _flight.words[at.HEADER_HEARTBEAT] = monotonic_ns()
+
+
+def count_error() -> None:
+    """Count a fault of ours that was kept from the program; under tests, let it be seen instead.
+
+    Call it while the exception is being handled.
+    """
+    if "PYTEST_CURRENT_TEST" in os.environ:
+        raise  # noqa: PLE0704  (the exception that the caller handles)
+    if _flight is not None:
+        _flight.count_error()
+
+
+def _close() -> None:
+    """End the implicit run and remove the file: a clean exit leaves nothing to recover."""
+    if _table is not None and _flight is not None:
+        _table.end_implicit()
+        _flight.discard()
+
+
+def _forget() -> None:
+    """In a forked child: the parent's file is the parent's; the child makes its own when it first records."""
+    global _table, _flight, _lock  # noqa: PLW0603  (the one recorder of the process)
+    _table = _flight = None
+    _lock = RLock()

@@ -1,0 +1,232 @@
+"""A live or dead flight file, read into profiles. Its writer notices nothing, and need not be alive."""
+
+import mmap
+import os
+import struct
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from algoprof.errors import ProfileFileError
+from algoprof.profiles.tree import Profile
+from algoprof.recorder import layout as at
+from algoprof.recorder.assembly import Clock, OpenEntry, RunRecord, assemble
+from algoprof.recorder.directory import is_locked
+
+_ROW = struct.Struct(f"<{at.NODE_WORDS}q")
+_RUN = struct.Struct(f"<{at.RUN_WORDS}q")
+_TRIES = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Flight:
+    """What a flight file says.
+
+    Args:
+        pid: the process that writes or wrote it.
+        alive: whether that process is still there.
+        program: what it runs.
+        runs: the open runs (their outcome is `killed` if the process is dead) and the last few that ended, in order.
+        cumulative: the ended runs, one merged profile per name.
+        errors: faults of the recorder that it kept from the program.
+    """
+
+    pid: int
+    alive: bool
+    program: str
+    runs: tuple[Profile, ...]
+    cumulative: tuple[Profile, ...]
+    errors: int = 0
+
+    def run_of_request(self, request_id: str) -> Profile | None:
+        """Return the latest run of a server's request, or None."""
+        return next((run for run in reversed(self.runs) if request_id and run.request_id == request_id), None)
+
+
+def read(path: str | os.PathLike[str], *, at_ns: int | None = None) -> Flight:
+    """Read a flight file.
+
+    Args:
+        path: the file, of a process that lives or is dead. Not the running process's own: see `own_flight`.
+        at_ns: for a dead process, when it died, on the monotonic clock; else the last moment that the file knows of.
+
+    Raises:
+        ProfileFileError: if it is no flight file, or of another version, or cut off.
+        OSError: if it cannot be opened.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    try:
+        size = os.fstat(handle).st_size
+        if size < at.FILE_BYTES:
+            raise ProfileFileError(path, "shorter than a flight file, so cut off or none")
+        alive = is_locked(handle)
+        with mmap.mmap(handle, at.FILE_BYTES, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+            return read_view(view, alive=alive, path=path, at_ns=at_ns)
+    finally:
+        os.close(handle)
+
+
+def read_view(
+    view: memoryview,
+    *,
+    alive: bool,
+    path: str | os.PathLike[str] = "this process",
+    at_ns: int | None = None,
+    serial: int | None = None,
+) -> Flight:
+    """Read a mapped flight file, or just the run of one serial."""
+    with view.cast("q") as words:
+        if words[at.HEADER_MAGIC] != at.MAGIC:
+            raise ProfileFileError(path, "not a flight file, or one whose process died while it was made")
+        if words[at.HEADER_VERSION] != at.VERSION:
+            raise ProfileFileError(
+                path, f"of layout {words[at.HEADER_VERSION]}, and this algoprof reads layout {at.VERSION}"
+            )
+        return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial).flight()
+
+
+class _Reading:
+    def __init__(
+        self, view: memoryview, words: memoryview, *, alive: bool, at_ns: int | None, serial: int | None
+    ) -> None:
+        self._view = view
+        self._words = words
+        self._alive = alive
+        self._names: list[tuple[str, str, int]] = [("", "", 0)]
+        self._at_ns = at_ns
+        self._only = serial
+
+    def flight(self) -> Flight:
+        self._read_names()
+        runs = list(self._runs())
+        rows = list(self._rows())
+        opens = list(self._opens())
+        clock = self._clock(runs, rows, opens)
+        program = self._text(at.PROGRAM_AT, at.PROGRAM_BYTES)
+        pid = self._words[at.HEADER_PID]
+        by_serial: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
+        for reference, row in rows:
+            by_serial.setdefault(row[at.NODE_RUN], []).append((reference, row))
+        node_of = {reference: row[at.NODE_RUN] for reference, row in rows}
+        opens_by_serial: dict[int, list[OpenEntry]] = {}
+        for entry in opens:
+            opens_by_serial.setdefault(node_of.get(entry.node, 0), []).append(entry)
+        profiles = []
+        for run in sorted(runs, key=lambda run: run[at.RUN_SERIAL]):
+            serial = run[at.RUN_SERIAL]
+            record = RunRecord(run, by_serial.get(serial, []), opens_by_serial.get(serial, []), self._request(run))
+            profile = assemble(record, self._names, clock, alive=self._alive)
+            environment = {"python": self._text(at.PYTHON_AT, at.PYTHON_BYTES)}
+            profiles.append((run, replace(profile, pid=pid, program=program, environment=environment)))
+        return Flight(
+            pid=pid,
+            alive=self._alive,
+            program=program,
+            runs=tuple(profile for run, profile in profiles if run[at.RUN_STATE] in (at.OPEN, at.ENDED)),
+            cumulative=tuple(profile for run, profile in profiles if run[at.RUN_STATE] == at.CUMULATIVE),
+            errors=self._words[at.HEADER_ERRORS],
+        )
+
+    def _segments(self, *kinds: int) -> Iterator[tuple[int, int]]:
+        """Yield the kind and the byte offset of the segments of some kinds, in the order they were taken."""
+        count = min(max(self._words[at.HEADER_SEGMENTS], 1), at.SEGMENT_COUNT)
+        for segment in range(1, count):
+            kind, _, _ = at.DIRECTORY_ENTRY.unpack_from(self._view, at.DIRECTORY_AT + segment * at.DIRECTORY_ENTRY.size)
+            if kind in kinds:
+                yield kind, segment * at.SEGMENT_BYTES
+
+    def _read_names(self) -> None:
+        left = min(max(self._words[at.HEADER_NAMES], 0), at.NAME_LIMIT)
+        for _, start in self._segments(at.NAMES):
+            for slot in range(min(left, at.NAMES_PER_SEGMENT)):
+                offset = start + slot * at.NAME_BYTES_EACH
+                name_bytes, module_bytes, line = at.NAME_HEAD.unpack_from(self._view, offset)
+                offset += at.NAME_HEAD.size
+                name = bytes(self._view[offset : offset + min(name_bytes, at.NAME_MAX)])
+                offset += at.NAME_MAX
+                module = bytes(self._view[offset : offset + min(module_bytes, at.MODULE_MAX)])
+                self._names.append((name.decode("utf-8", "replace"), module.decode("utf-8", "replace"), line))
+            left -= min(left, at.NAMES_PER_SEGMENT)
+
+    def _runs(self) -> Iterator[tuple[int, ...]]:
+        for slot in range(at.RUN_COUNT):
+            offset = at.RUNS_AT + slot * at.RUN_BYTES
+            serial = self._words[offset // 8 + at.RUN_SERIAL]
+            if serial and self._only in (None, serial):
+                run = _RUN.unpack_from(self._view, offset)
+                if self._words[offset // 8 + at.RUN_SERIAL] == serial:
+                    yield run
+
+    def _rows(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+        for kind, start in self._segments(at.HOME, at.NODES):
+            first, count = (
+                (start + at.HOME_NODES_AT, at.HOME_NODES) if kind == at.HOME else (start, at.NODES_PER_SEGMENT)
+            )
+            for offset in range(first, first + count * at.NODE_BYTES, at.NODE_BYTES):
+                serial = self._words[offset // 8 + at.NODE_RUN]
+                if serial and self._only in (None, serial):
+                    yield offset // at.UNIT, self._row(offset)
+
+    def _row(self, offset: int) -> tuple[int, ...]:
+        """Return a row that was not being written while it was read; of a dead writer, whatever it left."""
+        row = _ROW.unpack_from(self._view, offset)
+        for _ in range(_TRIES):
+            sequence = row[at.NODE_SEQUENCE]
+            if not sequence % 2 and self._words[offset // 8] == sequence:
+                break
+            if not self._alive:
+                break
+            time.sleep(0)
+            row = _ROW.unpack_from(self._view, offset)
+        return row
+
+    def _opens(self) -> Iterator[OpenEntry]:
+        for kind, start in self._segments(at.HOME, at.OPENS):
+            first, count = (
+                (start + at.HOME_OPENS_AT, at.HOME_OPENS) if kind == at.HOME else (start, at.OPENS_PER_SEGMENT)
+            )
+            for offset in range(first, first + count * at.OPEN_BYTES, at.OPEN_BYTES):
+                word = offset // 8
+                head = self._words[word]
+                if head:
+                    slot = (self._words[word + at.OPEN_ATTRIBUTES] & at.REFERENCE_MASK) * at.UNIT
+                    in_file = 0 < slot <= at.FILE_BYTES - at.ATTRIBUTES_BYTES_EACH
+                    entry = OpenEntry(
+                        node=head & at.REFERENCE_MASK,
+                        flags=head >> 32,
+                        started_ns=self._words[word + at.OPEN_STARTED],
+                        parent=self._words[word + at.OPEN_PARENT],
+                        span_id=self._words[word + at.OPEN_SPAN],
+                        parent_span_id=self._words[word + at.OPEN_PARENT_SPAN],
+                        active_ns=self._words[word + at.OPEN_ACTIVE],
+                        attributes=bytes(self._view[slot : slot + at.ATTRIBUTES_BYTES_EACH]) if in_file else b"",
+                    )
+                    if self._words[word] == head:
+                        yield entry
+
+    def _clock(
+        self,
+        runs: list[tuple[int, ...]],
+        rows: list[tuple[int, tuple[int, ...]]],
+        opens: list[OpenEntry],
+    ) -> Clock:
+        to_wall = self._words[at.HEADER_WALL] - self._words[at.HEADER_MONOTONIC]
+        if self._alive:
+            return Clock(time.monotonic_ns(), to_wall)
+        if self._at_ns is not None:
+            return Clock(self._at_ns, to_wall)
+        moments = [self._words[at.HEADER_HEARTBEAT], *(entry.started_ns for entry in opens)]
+        for run in runs:
+            if run[at.RUN_STATE] != at.CUMULATIVE:
+                moments += [run[at.RUN_STARTED], run[at.RUN_ENDED]]
+        for _, row in rows:
+            moments += [row[at.NODE_SPANS + which * at.SPAN_WORDS + at.SPAN_ENDED] for which in range(3)]
+        return Clock(max(moments), to_wall)
+
+    def _text(self, offset: int, room: int) -> str:
+        return bytes(self._view[offset : offset + room]).rstrip(b"\0").decode("utf-8", "replace")
+
+    @staticmethod
+    def _request(run: tuple[int, ...]) -> str:
+        words = run[at.RUN_REQUEST : at.RUN_REQUEST + at.REQUEST_BYTES // 8]
+        return struct.pack(f"<{len(words)}q", *words).rstrip(b"\0").decode("utf-8", "replace")

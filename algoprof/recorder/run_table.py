@@ -1,0 +1,254 @@
+"""The run table: runs are opened, ended, added to the cumulative tree of their name, and in time forgotten."""
+
+import os
+import time
+from collections import deque
+from threading import RLock
+from time import monotonic_ns
+
+from algoprof.recorder import layout as at
+from algoprof.recorder._python import Occurrence, Row, Writer, current
+from algoprof.recorder.blocks import Block
+from algoprof.recorder.flight import FlightFile, OutOfSpace, program_name
+from algoprof.recorder.totals import Totals
+
+READABLE_AFTER_END = 4
+"""So many ended runs stay in the file, for a server that reads a run right after its answer."""
+CUMULATIVE_LIMIT = 64
+"""Run names that have a cumulative tree of their own; all others share `OTHER_RUNS`."""
+OTHER_RUNS = "(other runs)"
+
+
+class RunState:
+    """A slot of the run table, as its writer sees it.
+
+    Args:
+        serial: what its node rows carry.
+        slot: its word offset.
+        name: the number of its name.
+    """
+
+    def __init__(self, serial: int, slot: int, name: int) -> None:
+        self.serial = serial
+        self.slot = slot
+        self.name = name
+        self.ended = False
+        self.shared = False
+        self.rows: list[tuple[Block, int]] = []
+        self.folded_rows: dict[Block, Row] = {}
+        self.root: Occurrence
+        self.root_reference = 0
+
+
+class RunFacts:
+    """What is known of a run when it opens; whoever opens it fills in what there is.
+
+    Args:
+        name: its name.
+    """
+
+    module = ""  # where it is written; empty if unknown
+    line = 0
+    run_id = b""  # 16 bytes, its trace id too; a random one if empty
+    parent_id = b""  # the run around it
+    parent_span = 0  # the caller's
+    timeout_ns = 0  # 0 without a budget
+    spent_ns = 0  # of the budget, before the run
+    source = ""  # where the timeout comes from
+    request_id = ""  # what the server calls the request
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+
+class RunTable:
+    """The run table of a flight file, and the writer that fills the runs."""
+
+    def __init__(self, flight: FlightFile) -> None:
+        self._flight = flight
+        self._words = flight.words
+        self._lock = RLock()
+        self._free = [(at.RUNS_AT + slot * at.RUN_BYTES) // 8 for slot in reversed(range(at.RUN_COUNT))]
+        self._readable: deque[RunState] = deque()
+        self._cumulative: dict[int, RunState] = {}
+        self._totals: Totals | None = None
+        self._implicit: RunState | None = None
+        self._spare: Block | None = None
+        self.writer = Writer(flight, self)
+
+    def open(self, facts: RunFacts, attributes: dict[str, object] | None = None) -> RunState:
+        """Open a run and enter its root. Where the table is full, it becomes a section of the implicit run instead."""
+        name = self._flight.name(facts.name, facts.module, facts.line)
+        with self._lock:
+            run = self._claim(name)
+        if run is None:
+            return self._open_shared(name, attributes)
+        self._write_facts(run, facts)
+        self._publish(run, at.OPEN)
+        run.root = self.writer.enter_root(run, name, attributes)
+        run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.offset >> 3
+        return run
+
+    def end(self, run: RunState, error: BaseException | None = None) -> None:
+        """Leave a run's root, and add its rows to the cumulative tree of its name."""
+        self.writer.leave(run.root, error)
+        if run.shared or run.ended:
+            return
+        words = self._words
+        with self._lock:
+            run.ended = True
+            words[run.slot + at.RUN_ENDED] = monotonic_ns()
+            words[run.slot + at.RUN_CPU] = time.process_time_ns() - words[run.slot + at.RUN_CPU]
+            words[run.slot + at.RUN_FAILED] = int(error is not None)
+            words[run.slot + at.RUN_STATE] = at.ENDED
+            self._accumulate(run)
+            self._readable.append(run)
+            if len(self._readable) > READABLE_AFTER_END:
+                self._forget(self._readable.popleft())
+
+    def name(self, name: str, module: str = "", line: int = 0) -> int:
+        """Return the number of a name."""
+        return self._flight.name(name, module, line)
+
+    def run_id(self, run: RunState) -> bytes:
+        """Return a run's id, 16 bytes."""
+        start = (run.slot + at.RUN_ID) * 8
+        return bytes(self._flight.bytes[start : start + 16])
+
+    def mark_threshold(self, run: RunState, ratio: float) -> None:
+        """Note the share of the timeout that is used."""
+        if not run.ended:
+            self._words[run.slot + at.RUN_THRESHOLD] = round(ratio * 1e6)
+
+    def implicit_root(self) -> Occurrence:
+        """Return the root that holds whatever happens outside every run; it is opened when first asked for."""
+        with self._lock:
+            if self._implicit is None:
+                around = current.get()
+                self._implicit = self.open(RunFacts(program_name()))
+                current.set(around)
+            return self._implicit.root
+
+    def end_implicit(self) -> None:
+        """End the implicit run, if there is one; the next section outside every run opens another."""
+        with self._lock:
+            run, self._implicit = self._implicit, None
+        if run is not None:
+            self.end(run)
+
+    def count_late(self, occurrence: Occurrence, ended: int, error: BaseException | None) -> None:
+        """Count an occurrence that outlived its run, in the cumulative tree."""
+        with self._lock:
+            if self._totals is not None:
+                row = self._totals.row_of(occurrence.row.offset)
+                if row is not None:
+                    self.writer.count(row, occurrence, ended, error)
+
+    @property
+    def spare_block(self) -> Block:
+        """The block shared by threads that find no other.
+
+        Raises:
+            OutOfSpace: if not even that can be had.
+        """
+        with self._lock:
+            if self._spare is None:
+                self._spare = Block(self._flight, at.BLOCK_SHARED, segments=1)
+            return self._spare
+
+    def _claim(self, name: int) -> RunState | None:
+        while not self._free and self._readable:
+            self._forget(self._readable.popleft())
+        if not self._free:
+            return None
+        self._words[at.HEADER_RUN_SERIAL] += 1
+        return RunState(self._words[at.HEADER_RUN_SERIAL], self._free.pop(), name)
+
+    def _open_shared(self, name: int, attributes: dict[str, object] | None) -> RunState:
+        self._words[at.HEADER_SHARED_RUNS] += 1
+        root = self.implicit_root()
+        shared = RunState(root.run.serial, root.run.slot, name)
+        shared.shared = True
+        shared.root = self.writer.enter(name, attributes)
+        self._words[root.run.slot + at.RUN_FLAGS] |= at.INEXACT
+        return shared
+
+    def _write_facts(self, run: RunState, facts: RunFacts) -> None:
+        words, slot = self._words, run.slot
+        identity, room = slot * 8, self._flight.bytes
+        words[slot : slot + at.RUN_WORDS] = _NO_RUN
+        words[slot + at.RUN_NAME] = run.name
+        room[identity + at.RUN_ID * 8 : identity + at.RUN_ID * 8 + 16] = facts.run_id or os.urandom(16)
+        room[identity + at.RUN_PARENT * 8 : identity + at.RUN_PARENT * 8 + 16] = facts.parent_id or bytes(16)
+        words[slot + at.RUN_PARENT_SPAN] = _signed(facts.parent_span)
+        words[slot + at.RUN_TIMEOUT] = facts.timeout_ns
+        words[slot + at.RUN_SPENT] = facts.spent_ns
+        words[slot + at.RUN_SOURCE] = self._flight.name(facts.source) if facts.source else 0
+        words[slot + at.RUN_CPU] = time.process_time_ns()
+        request = facts.request_id.encode()[: at.REQUEST_BYTES]
+        start = identity + at.RUN_REQUEST * 8
+        room[start : start + len(request)] = request
+        words[slot + at.RUN_STARTED] = monotonic_ns()
+
+    def _publish(self, run: RunState, state: int) -> None:
+        self._words[run.slot + at.RUN_STATE] = state
+        self._words[run.slot + at.RUN_SERIAL] = run.serial
+
+    def _accumulate(self, run: RunState) -> None:
+        try:
+            if self._totals is None:
+                self._totals = Totals(self._flight)
+            total = self._cumulative_of(run.name)
+        except OutOfSpace:
+            self._flight.count_error()
+            return
+        if total is None:
+            self._flight.count_error()
+            return
+        words, slot = self._words, total.slot
+        words[slot + at.RUN_RUNS] += 1
+        words[slot + at.RUN_FAILED] += words[run.slot + at.RUN_FAILED]
+        words[slot + at.RUN_CPU] += words[run.slot + at.RUN_CPU]
+        words[slot + at.RUN_ENDED] += words[run.slot + at.RUN_ENDED] - words[run.slot + at.RUN_STARTED]
+        words[slot + at.RUN_DROPPED] += words[run.slot + at.RUN_DROPPED]
+        words[slot + at.RUN_FOLDED] += words[run.slot + at.RUN_FOLDED]
+        words[slot + at.RUN_FLAGS] |= words[run.slot + at.RUN_FLAGS]
+        words[slot + at.RUN_FOLDED] += self._totals.add([offset for _, offset in run.rows], total.serial)
+
+    def _cumulative_of(self, name: int) -> RunState | None:
+        total = self._cumulative.get(name)
+        if total is None:
+            if len(self._cumulative) >= CUMULATIVE_LIMIT:
+                name = self._flight.name(OTHER_RUNS)
+                if name in self._cumulative:
+                    return self._cumulative[name]
+            total = self._claim(name)
+            if total is None:
+                return None
+            words = self._words
+            words[total.slot : total.slot + at.RUN_WORDS] = _NO_RUN
+            words[total.slot + at.RUN_NAME] = name
+            words[total.slot + at.RUN_STARTED] = monotonic_ns()
+            self._publish(total, at.CUMULATIVE)
+            self._cumulative[name] = total
+        return total
+
+    def _forget(self, run: RunState) -> None:
+        """Free the slot of an ended run, and hand its rows back to their owners."""
+        self._words[run.slot + at.RUN_SERIAL] = 0
+        by_block: dict[Block, list[int]] = {}
+        for block, offset in run.rows:
+            by_block.setdefault(block, []).append(offset)
+            if self._totals is not None:
+                self._totals.forget(offset)
+        for block, offsets in by_block.items():
+            block.release(offsets)
+        run.rows = []
+        self._free.append(run.slot)
+
+
+_NO_RUN = memoryview(bytes(at.RUN_BYTES)).cast("q")
+
+
+def _signed(value: int) -> int:
+    return value - 2**64 if value >= 2**63 else value

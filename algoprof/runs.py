@@ -1,0 +1,293 @@
+"""What an author writes around an entry point: `profile` opens a run, with its budget."""
+
+import os
+from contextvars import ContextVar
+from time import monotonic_ns
+
+from algoprof import budgets, timeouts
+from algoprof.budgets import Budget
+from algoprof.recorder import process
+from algoprof.recorder.run_table import RunFacts
+from algoprof.sections import DISABLED, caller
+from algoprof.wrapping import wrap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, overload
+
+    from algoprof.profiles.tree import Profile
+    from algoprof.recorder._python import Occurrence
+    from algoprof.recorder.run_table import RunState
+    from algoprof.sections import F
+    from algoprof.timeouts import Grant
+
+
+class Run:
+    """One execution of a profiled entry point, while it is open and after.
+
+    Args:
+        name: what it is called.
+        granted: the timeout it is given.
+    """
+
+    def __init__(self, name: str, granted: "Grant") -> None:
+        self.name = name
+        self.budget = Budget(name, granted)
+        self.threshold = 0.0
+        """The highest share of the timeout that was noticed to be used: 0, 0.8 or 0.95."""
+        self.ended = False
+        self.keeps_profile = False
+        """Whether its profile is taken when it ends, so that `snapshot` gives it for ever after."""
+        self._outer = _current.get()
+        self._outer_budget = budgets.current.get()
+        self._profile: Profile | None = None
+        self._around: Occurrence | None = None  # where it stands in the run around it
+        self._state: RunState | None = None
+
+    def snapshot(self) -> "Profile":
+        """Return this run's profile: while it is open, as it is at this moment; from any thread.
+
+        Raises:
+            RuntimeError: if there is none, since `ALGOPROF_DISABLED` is set or the recorder failed.
+        """
+        if self._profile is not None:
+            return self._profile
+        found = process.own_run(self._state.serial) if self._state is not None else None
+        if found is None:
+            raise RuntimeError(f"the run {self.name!r} has no profile: is ALGOPROF_DISABLED set?")
+        return found
+
+    def record(self, granted: "Grant", attributes: dict[str, object] | None, place: tuple[str, int]) -> None:
+        """Open it in the recorder. Inside another run it is also one of that run's sections."""
+        try:
+            table = process.run_table()
+            facts = RunFacts(self.name)
+            facts.module, facts.line = place
+            facts.timeout_ns, facts.source = granted.timeout_ns, granted.source
+            facts.spent_ns = max(0, monotonic_ns() - granted.began_ns) if granted.timeout_ns else 0
+            facts.request_id = granted.request_id
+            facts.run_id, facts.parent_span = _trace(granted.traceparent)
+            outer = self._outer
+            if outer is not None and outer._state is not None and not outer.ended:  # noqa: SLF001  (another Run)
+                facts.parent_id = table.run_id(outer._state)  # noqa: SLF001
+                facts.run_id = facts.run_id or b""
+                self._around = table.writer.enter(table.name(self.name, *place))
+            self._state = table.open(facts, attributes)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
+
+    def enter(self) -> None:
+        """Make it the context's innermost run."""
+        _current.set(self)
+        budgets.current.set(self.budget)
+
+    def end(self, error: BaseException | None) -> None:
+        """End it, and hand its profile on. A second time does nothing."""
+        if self.ended:
+            return
+        if _current.get() is self:
+            self._step_out()
+        try:
+            self._end(error)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
+
+    def _end(self, error: BaseException | None) -> None:
+        table = process.run_table()
+        if self._state is not None:
+            table.end(self._state, error)
+        self.ended = True
+        if self._around is not None:
+            table.writer.leave(self._around, error)
+        if self._state is None:
+            return
+        from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
+
+        wanted = delivery.wants_runs()
+        if wanted or self.keeps_profile:
+            self._profile = self.snapshot()
+        if wanted and self._profile is not None:
+            reached = self.threshold > 0
+            delivery.run_ended(self._profile, outermost=self._outer is None, threshold_reached=reached)
+
+    def time_steps(self, kind: int) -> None:
+        """Expect it to be suspended and resumed."""
+        if self._state is not None:
+            self._state.root.writer.time_steps(self._state.root, kind)
+
+    def suspend(self) -> None:
+        """Give the context back to the caller of a generator or coroutine."""
+        if self._state is not None:
+            self._state.root.writer.suspend(self._state.root)
+        self._step_out()
+
+    def resume(self) -> None:
+        """Take the context again."""
+        self._outer, self._outer_budget = _current.get(), budgets.current.get()
+        self.enter()
+        if self._state is not None:
+            self._state.root.writer.resume(self._state.root)
+
+    def mark_threshold(self, ratio: float) -> None:
+        """Note, here and in the flight file, that this share of the timeout is used."""
+        self.threshold = ratio
+        if self._state is not None:
+            process.run_table().mark_threshold(self._state, ratio)
+
+    def _step_out(self) -> None:
+        _current.set(self._outer)
+        budgets.current.set(self._outer_budget)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name!r}, {self.budget!r}>"
+
+
+_current: "ContextVar[Run | None]" = ContextVar("algoprof.run", default=None)
+
+
+class Profiled:
+    """What `profile` returns: it opens a run each time it is entered, or the decorated function is called."""
+
+    __slots__ = ("_attributes", "_name", "_place", "_timeout")
+
+    def __init__(
+        self,
+        name: str,
+        timeout: float | None = None,
+        attributes: dict[str, object] | None = None,
+        place: tuple[str, int] = ("", 0),
+    ) -> None:
+        self._name = name
+        self._timeout = timeout
+        self._attributes = attributes
+        self._place = place
+
+    def __enter__(self) -> Run:
+        run = self.enter()
+        run.keeps_profile = True
+        return run
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
+        run = _current.get()
+        if run is not None:
+            run.end(error)
+
+    async def __aenter__(self) -> Run:
+        return self.__enter__()
+
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: "F") -> "F":
+        """Decorate a function: each call is a run.
+
+        Raises:
+            TypeError: if it is no function; a class has many entry points, so decorate the method that is one.
+        """
+
+        def scope(name: str, module: str, line: int) -> "Profiled":
+            return Profiled(self._name or name, self._timeout, self._attributes, (module, line))
+
+        return wrap(function, scope, whole_class=False)  # type: ignore[no-any-return]
+
+    def enter(self) -> Run:
+        """Open a run, and make it the context's innermost."""
+        outer = budgets.current.get()
+        granted = timeouts.grant(self._timeout, monotonic_ns()) if outer is None else outer.within(self._timeout)
+        run = Run(self._name, granted)
+        if not DISABLED:
+            _start_exporters()
+            run.record(granted, self._attributes, self._place)
+        run.enter()
+        if granted.timeout_ns:
+            from algoprof import watcher  # noqa: PLC0415  (a run without a timeout needs none)
+
+            watcher.watch(run)
+        return run
+
+    def leave(self, run: Run, error: BaseException | None) -> None:
+        """End what `enter` opened."""
+        run.end(error)
+
+    def time_steps(self, run: Run, kind: int) -> None:
+        """Expect a run to be suspended and resumed."""
+        run.time_steps(kind)
+
+    def suspend(self, run: Run) -> None:
+        """Give the context back to the caller of a generator or coroutine."""
+        run.suspend()
+
+    def resume(self, run: Run) -> None:
+        """Take the context again."""
+        run.resume()
+
+    def __repr__(self) -> str:
+        return f"profile({self._name!r})"
+
+
+if TYPE_CHECKING:
+
+    @overload
+    def profile(name: str = "", /, *, timeout: float | None = None, **attributes: object) -> Profiled: ...
+
+    @overload
+    def profile(name: F, /) -> F: ...
+
+
+def profile(name: "str | Callable[..., Any]" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
+    """Open a run: one execution of an entry point, with a budget and a profile of its own.
+
+    Use it as `with profile("job", timeout=60) as run:`, as `async with`, as `@profile(timeout=60)`, or as a bare
+    `@profile`; the decorated function's qualified name is then the run's.
+
+    Args:
+        name: what to call the run; or the function to decorate.
+        timeout: the budget in seconds. Without it the budget is what the server or `ALGOPROF_TIMEOUT` says; inside
+            another run it is never more than what remains there.
+        attributes: kept with the run: text, numbers and booleans, within limits.
+
+    Raises:
+        ConfigurationError: if the timeout is not a positive number.
+        TypeError: if `name` is neither a name nor a function.
+
+    >>> from algoprof import profile
+    >>> with profile("job", timeout=60) as run:
+    ...     pass
+    >>> run.snapshot().name, run.snapshot().timeout
+    ('job', 60.0)
+    """
+    seconds = timeouts.checked(timeout)
+    if isinstance(name, str):
+        return Profiled(str(name), seconds, attributes or None, caller(2))
+    if not callable(name) and not isinstance(name, (staticmethod, classmethod)):
+        raise TypeError(f"a run is named by text or by a function, not by {name!r:.80}")
+    return Profiled("", seconds, attributes or None)(name)
+
+
+_exporters_started = False
+
+
+def _start_exporters() -> None:
+    """Start what `ALGOPROF_EXPORTERS` names, once."""
+    global _exporters_started  # noqa: PLW0603  (once per process)
+    if not _exporters_started:
+        _exporters_started = True
+        if os.environ.get("ALGOPROF_EXPORTERS"):
+            try:
+                from algoprof import delivery  # noqa: PLC0415  (only where exporters are wanted)
+
+                delivery.start_from_environment()
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                process.count_error()
+
+
+def _trace(traceparent: str) -> tuple[bytes, int]:
+    """Return the trace id and the caller's span of a W3C trace context; nothing if it is none."""
+    parts = traceparent.split("-")
+    try:
+        trace, span = bytes.fromhex(parts[1]), int(parts[2], 16)
+    except (IndexError, ValueError):
+        return b"", 0
+    return (trace, span) if len(trace) == 16 and any(trace) and 0 < span < 2**64 else (b"", 0)

@@ -1,0 +1,208 @@
+"""What an author writes around a stretch of code: `section`."""
+
+import os
+import sys
+
+from algoprof.recorder import process
+from algoprof.recorder._python import innermost
+from algoprof.wrapping import wrap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, TypeVar, overload
+
+    from algoprof.recorder._python import Occurrence, Writer
+
+    F = TypeVar("F", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]")
+    Error = BaseException | None
+
+DISABLED = os.environ.get("ALGOPROF_DISABLED", "") not in ("", "0")
+"""Set by `ALGOPROF_DISABLED=1`: nothing is recorded, and budgets still hold."""
+
+_NAMED_LIMIT = 4096
+_named: "dict[str, Section]" = {}
+
+
+class Section:
+    """A named stretch of code: a context manager, with and without `async`, and a decorator.
+
+    One object may be used any number of times, nested in itself and in many threads and tasks at once: what is open
+    belongs to the context that opened it, not to this object.
+    """
+
+    __slots__ = ("_attributes", "_name", "_number", "_place", "_writer")
+
+    def __init__(
+        self, name: str, attributes: dict[str, object] | None = None, place: tuple[str, int] = ("", 0)
+    ) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._place = place
+        self._writer: Writer | None = None
+        self._number = 0
+
+    def __enter__(self) -> "Section":
+        self.enter()
+        return self
+
+    def __exit__(self, kind: object, error: "Error", traceback: "TracebackType | None") -> None:
+        try:
+            occurrence = innermost(self._number)
+            if occurrence is not None:
+                occurrence.writer.leave(occurrence, error)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
+
+    async def __aenter__(self) -> "Section":
+        self.enter()
+        return self
+
+    async def __aexit__(self, kind: object, error: "Error", traceback: "TracebackType | None") -> None:
+        self.__exit__(kind, error, traceback)
+
+    def __call__(self, function: "F") -> "F":
+        """Decorate a function, under this section's name.
+
+        >>> import algoprof
+        >>> @algoprof.section("greeting")
+        ... def greet(name):
+        ...     return f"Hello, {name}"
+        >>> greet("world")
+        'Hello, world'
+        """
+        return wrap(  # type: ignore[no-any-return]
+            function, lambda _, module, line: Section(self._name, self._attributes, (module, line)), whole_class=False
+        )
+
+    def set(self, **attributes: object) -> None:
+        """Add attributes to the innermost open occurrence of this section in the calling context.
+
+        >>> import algoprof
+        >>> with algoprof.section("infer", model="v3") as s:
+        ...     s.set(labels=12)
+        """
+        try:
+            occurrence = innermost(self._number)
+            if occurrence is not None:
+                occurrence.writer.set_attributes(occurrence, attributes)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
+
+    def enter(self) -> "Occurrence | None":
+        """Open an occurrence, and return it; None if the recorder failed, which is counted."""
+        try:
+            writer = process.run_table().writer
+            if writer is not self._writer:
+                self._number = writer.flight.name(self._name, *self._place)
+                self._writer = writer
+            return writer.enter(self._number, self._attributes)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
+            return None
+
+    def leave(self, opened: "Occurrence | None", error: "Error") -> None:
+        """Close what `enter` opened."""
+        if opened is not None:
+            try:
+                opened.writer.leave(opened, error)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                process.count_error()
+
+    def time_steps(self, opened: "Occurrence | None", kind: int) -> None:
+        """Expect an occurrence to be suspended and resumed."""
+        if opened is not None:
+            opened.writer.time_steps(opened, kind)
+
+    def suspend(self, opened: "Occurrence | None") -> None:
+        """Give the context back to the caller of a generator or coroutine."""
+        if opened is not None:
+            opened.writer.suspend(opened)
+
+    def resume(self, opened: "Occurrence | None") -> None:
+        """Take the context again."""
+        if opened is not None:
+            opened.writer.resume(opened)
+
+    def __repr__(self) -> str:
+        return f"section({self._name!r})"
+
+
+class _NoSection:
+    """What `section(name)` is while recording is disabled: it does nothing, in every form."""
+
+    def __enter__(self) -> "_NoSection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    async def __aenter__(self) -> "_NoSection":
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    def __call__(self, function: "F") -> "F":
+        return function
+
+    def set(self, **attributes: object) -> None:
+        pass
+
+
+_NO_SECTION = _NoSection()
+
+if TYPE_CHECKING:
+
+    @overload
+    def section(name: str, /, **attributes: object) -> Section: ...
+
+    @overload
+    def section(name: F, /) -> F: ...
+
+
+def section(name: "str | Callable[..., Any]", /, **attributes: object) -> "Any":
+    """Time a named stretch of code.
+
+    Use it as `with section("load"):`, as `async with`, as `@section("load")`, or as a bare `@section`, which takes the
+    function's qualified name. A decorated class has its own public functions timed.
+
+    Args:
+        name: what to call it; or what to decorate.
+        attributes: kept with a sample of the occurrences: text, numbers and booleans, within limits.
+
+    Raises:
+        TypeError: if `name` is neither a name nor a callable.
+
+    >>> from algoprof import profile, section
+    >>> with profile("job") as run:
+    ...     with section("load", source="disk"):
+    ...         pass
+    >>> run.snapshot().node("job", "load").count
+    1
+    """
+    if type(name) is str:
+        if DISABLED:
+            return _NO_SECTION
+        if attributes:
+            return Section(name, attributes, caller(2))
+        found = _named.get(name)
+        if found is None:
+            found = Section(name, None, caller(2))
+            if len(_named) < _NAMED_LIMIT:
+                _named[name] = found
+        return found
+    if isinstance(name, str):
+        return section(str(name), **attributes)
+    if attributes:
+        raise TypeError('to decorate with attributes, give the section a name: @section("name", key=value)')
+    if not callable(name) and not isinstance(name, (staticmethod, classmethod)):
+        raise TypeError(f"a section is made from a name or a function, not from {name!r:.80}")
+    return name if DISABLED else wrap(name, lambda called, module, line: Section(called, None, (module, line)))
+
+
+def caller(depth: int) -> tuple[str, int]:
+    """Return the module and the line, so many frames up."""
+    frame = sys._getframe(depth)  # noqa: SLF001  (what inspect.currentframe does)
+    return frame.f_globals.get("__name__", ""), frame.f_lineno

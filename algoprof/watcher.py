@@ -1,0 +1,101 @@
+"""Who notices that a budget is nearly used: one thread for all runs, asleep between thresholds."""
+
+import heapq
+import os
+import threading
+from time import monotonic_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from algoprof.runs import Run
+
+THRESHOLDS = (0.8, 0.95)
+"""Shares of the timeout at which a run is told of."""
+
+_HEARTBEAT_SECONDS = 1.0
+_STALE_LIMIT = 256
+
+
+class _Watcher:
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._alarms: list[tuple[int, int, float, Run]] = []
+        self._number = 0
+        self._thread: threading.Thread | None = None
+
+    def watch(self, run: "Run", began_ns: int, timeout_ns: int) -> None:
+        with self._condition:
+            if len(self._alarms) > _STALE_LIMIT and self._alarms[len(self._alarms) // 2][3].ended:
+                self._alarms = [alarm for alarm in self._alarms if not alarm[3].ended]
+                heapq.heapify(self._alarms)
+            for ratio in THRESHOLDS:
+                self._number += 1
+                heapq.heappush(self._alarms, (began_ns + int(timeout_ns * ratio), self._number, ratio, run))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="algoprof-watcher", daemon=True)
+                self._thread.start()
+            else:
+                self._condition.notify()
+
+    def _watch(self) -> None:
+        while True:
+            with self._condition:
+                while not self._alarms:
+                    self._condition.wait()
+                due, _, ratio, run = self._alarms[0]
+                late_ns = monotonic_ns() - due
+                if run.ended or late_ns >= 0:
+                    heapq.heappop(self._alarms)
+                else:
+                    self._condition.wait(min(-late_ns / 1e9, _HEARTBEAT_SECONDS))
+                    _beat()
+                    continue
+            if not run.ended:
+                _tell(run, ratio)
+
+
+def watch(run: "Run") -> None:
+    """Tell of a run's thresholds, unless it ends before."""
+    _watcher.watch(run, run.budget.began_ns, round(run.budget.timeout * 1e9))
+
+
+def _tell(run: "Run", ratio: float) -> None:
+    import logging  # noqa: PLC0415  (only a slow run needs it)
+
+    try:
+        run.mark_threshold(ratio)
+        open_now = ", ".join(_open_sections(run)) or "no section"
+        logging.getLogger("algoprof").warning(
+            "%s has used %.0f %% of its budget of %g s; open: %s", run.name, ratio * 100, run.budget.timeout, open_now
+        )
+    except Exception:
+        logging.getLogger("algoprof").exception("a threshold could not be told")
+
+
+def _open_sections(run: "Run") -> list[str]:
+    """Return the open sections that nothing is open in, with their age."""
+    try:
+        profile = run.snapshot()
+    except RuntimeError:
+        return []
+    return [
+        f"{' > '.join(path[1:]) or path[0]} ({node.open_time:.1f} s)"
+        for path, node in profile.open_sections()
+        if not any(child.open_count for child in node.children)
+    ]
+
+
+def _beat() -> None:
+    from algoprof.recorder import process  # noqa: PLC0415  (loaded by whoever records)
+
+    process.beat()
+
+
+def _forget() -> None:
+    global _watcher  # noqa: PLW0603  (the one watcher of the process)
+    _watcher = _Watcher()
+
+
+_watcher = _Watcher()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

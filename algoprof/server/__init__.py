@@ -1,0 +1,1 @@
+"""The platform on this machine: hosts algorithms under its HTTP contract."""

@@ -1,0 +1,90 @@
+"""The routes assembled, behind one door that asks for the key."""
+
+import contextlib
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from algoprof.server import calling, envelopes, inputs, management
+from algoprof.server.envelopes import Refusal, refused
+from algoprof.server.hosting import Host
+from algoprof.server.keys import Key
+
+HEALTH = "/healthz"
+
+
+def application(host: Host, key: Key) -> ASGIApp:
+    """Return the ASGI application of a server.
+
+    Args:
+        host: what it hosts.
+        key: what every request must show, that to `HEALTH` excepted.
+    """
+    routes: list[BaseRoute] = [Route(HEALTH, management.health)]
+    for algorithm in ("{id:uuid}", "{owner}/{name}"):  # the id first: it would also match as an owner
+        routes += [
+            Route(f"/v1/algo/{algorithm}", calling.call, methods=["POST"]),
+            Route(f"/v1/algo/{algorithm}/{{version}}", calling.call, methods=["POST"]),
+            Route(f"/v1/algorithms/{algorithm}", management.algorithm),
+            Route(f"/v1/algorithms/{algorithm}/builds", management.builds),
+            Route(f"/v1/algorithms/{algorithm}/builds/{{build}}", management.build),
+            Route(f"/v1/algorithms/{algorithm}/builds/{{build}}/logs", management.build_logs),
+            Route(f"/v1/algorithms/{algorithm}/versions", management.versions),
+            Route(f"/v1/algorithms/{algorithm}/versions/{{version}}", management.version),
+            Route(f"/v1/algorithms/{algorithm}/errors", management.errors),
+        ]
+    handlers = {Refusal: _refusal, HTTPException: _no_route, Exception: _crash}
+    made = Starlette(routes=routes, exception_handlers=handlers)
+    made.router.redirect_slashes = False  # a redirected POST becomes a GET
+    made.state.host = host
+    return _Door(made, key)
+
+
+class _Door:
+    """Lets requests in that show the key. A slash at the end of a path counts for nothing."""
+
+    def __init__(self, app: ASGIApp, key: Key) -> None:
+        self._app = app
+        self._key = key
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            scope["path"] = scope["path"].rstrip("/") or "/"
+            request = Request(scope, receive)
+            shown = request.headers.get("authorization", "")
+            if scope["path"] != HEALTH and not self._key.opens(shown):
+                await _refuse_at_the_door(request, send, shown)
+                return
+        await self._app(scope, receive, send)
+
+
+async def _refuse_at_the_door(request: Request, send: Send, shown: str) -> None:
+    message = (
+        "the API key is not this server's; see what it printed at its first start, or ALGORITHMIA_API_KEY"
+        if shown
+        else "the request has no Authorization header; send 'Authorization: Simple API_KEY'"
+    )
+    refusal = Refusal(401, envelopes.BAD_KEY, message)
+    with contextlib.suppress(Refusal):  # too large as well
+        await inputs.body(request)
+    await refused(refusal)(request.scope, request.receive, send)
+
+
+async def _refusal(_: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)  # noqa: S101  (for the type checker)
+    return refused(refusal)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  (for the type checker)
+    await inputs.body(request)
+    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
+    return refused(Refusal(error.status_code, envelopes.INVALID_REQUEST, message))
+
+
+async def _crash(_: Request, _error: Exception) -> Response:
+    return refused(Refusal(500, envelopes.INTERNAL, "the server failed; its stderr says why"))

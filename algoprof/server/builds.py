@@ -1,0 +1,197 @@
+"""Builds: a Python environment of its own for each project, the log kept, the result published as a version."""
+
+import asyncio
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO
+
+from algoprof.errors import ProjectError, ServerError
+from algoprof.server import projects, snapshots, wheel
+from algoprof.server.store import Algorithm, Build, Store, Version
+
+_TAIL = 15  # lines of a failed build's log that are shown
+_SECRETS = ("ALGORITHMIA_API_KEY", "ALGORITHMIA_BEARER_TOKEN")
+_FINISHED = ".algoprof-finished"
+
+
+class Builder:
+    """Builds projects below a data directory.
+
+    Args:
+        data: the server's data directory.
+        store: where builds and versions are recorded.
+        say: is told each step, for whoever watches.
+    """
+
+    def __init__(self, data: Path, store: Store, say: Callable[[str], None]) -> None:
+        self._data = data
+        self._store = store
+        self._say = say
+
+    async def build(self, project: projects.Project) -> Version:
+        """Build a project as it is now and return its version; a project built before is not built again.
+
+        Raises:
+            ProjectError: if it cannot be copied or built; the message names the log.
+        """
+        snapshot = await asyncio.to_thread(snapshots.take, project.path, self._data / "projects")
+        own_wheel = await asyncio.to_thread(wheel.build, self._data / "wheels")
+        requirements = snapshot.path / projects.REQUIREMENTS
+        key = _environment_key(requirements, own_wheel, snapshot.content)
+        algorithm = self._store.algorithm(project.owner, project.name)
+        version = self._unchanged(algorithm, snapshot.content, key, project)
+        if version is not None:
+            self._say(f"{project.algorithm}: unchanged since version {version.semantic}")
+            return version
+        build = self._store.begin_build(
+            algorithm,
+            commit_sha=snapshot.commit,
+            content=snapshot.content,
+            environment=key,
+            kind=project.kind,
+            module=project.module,
+        )
+        self._say(f"{project.algorithm}: building {project.path} ({_describe(project)})")
+        log = self.log(build)
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+                reason = await self._environment(key, requirements, own_wheel, file)
+        except BaseException:
+            self._store.finish_build(build, "failed")
+            raise
+        build = self._store.finish_build(build, "failed" if reason else "succeeded")
+        if reason:
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            self._say("\n".join(f"    {line}" for line in lines[-_TAIL:]))
+            shown = project.path / projects.REQUIREMENTS
+            raise ProjectError(
+                shown, f"{reason}{_last_error(lines)}; correct it and serve again (the whole log: {log})"
+            )
+        return self._store.publish(build)
+
+    def log(self, build: Build) -> Path:
+        """Return where a build's log is; it grows while the build runs."""
+        return self._data / "logs" / f"{build.id}.log"
+
+    def python(self, build: Build) -> Path:
+        """Return the Python interpreter of a build's environment."""
+        return self._data / "environments" / build.environment / "bin" / "python"
+
+    def root(self, build: Build) -> Path:
+        """Return the folder that a build's workers run in."""
+        return self._data / "projects" / build.content
+
+    def _unchanged(self, algorithm: Algorithm, content: str, key: str, project: projects.Project) -> Version | None:
+        for version in self._store.versions(algorithm):
+            build = self._store.build(algorithm, version.build_id)
+            wanted = (content, key, project.kind, project.module)
+            if build and (build.content, build.environment, build.kind, build.module) == wanted:
+                return version if (self._data / "environments" / key / _FINISHED).exists() else None
+        return None
+
+    async def _environment(self, key: str, requirements: Path, own_wheel: Path, log: BinaryIO) -> str:
+        """Make an environment unless it is there. Returns why it could not be made; empty if it could."""
+        directory = self._data / "environments" / key
+        if (directory / _FINISHED).exists():
+            _note(log, f"environment {key}: made before from the same requirements, used again")
+            return ""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _note(log, f"environment {key}: Python {sys.version.split()[0]}")
+        code = await _run([sys.executable, "-P", "-m", "venv", "--without-pip", str(directory)], directory.parent, log)
+        if code:
+            return f"no environment could be made (python -m venv ended with {code})"
+        if _wanted(requirements):
+            code = await self._install(directory, requirements, own_wheel, log)
+            if code:
+                return f"pip could not install it (it ended with {code})"
+        else:
+            _note(log, f"no {projects.REQUIREMENTS}, or an empty one: nothing to install")
+        (directory / _FINISHED).touch()
+        _note(log, "succeeded")
+        return ""
+
+    async def _install(self, environment: Path, requirements: Path, own_wheel: Path, log: BinaryIO) -> int:
+        if find_spec("pip") is None:
+            raise ServerError(
+                "this environment has no pip, which builds algorithms; install it: pip install 'algoprof[serve]'"
+            )
+        constraints = own_wheel.parent / "constraints.txt"
+        constraints.write_text(f"algoprof @ {own_wheel.as_uri()}\n", encoding="utf-8")
+        options = ["--no-input", "--no-color", "--disable-pip-version-check"]
+        pip = [sys.executable, "-P", "-m", "pip", "--python", str(environment / "bin" / "python"), *options]
+        install = [
+            "install",
+            "--progress-bar",
+            "off",
+            "--constraint",
+            str(constraints),
+            "--requirement",
+            str(requirements),
+        ]
+        return await _run([*pip, *install], requirements.parent, log)
+
+
+def _environment_key(requirements: Path, own_wheel: Path, content: str) -> str:
+    """Return what an environment depends on, as one word."""
+    parts = [sys.version, sys.base_prefix]
+    wanted = _wanted(requirements)
+    if wanted:
+        parts += [own_wheel.parent.name, *wanted]
+    if any(re.search(r"^-|^\.|/|@ *file:", line) for line in wanted):
+        parts.append(content)  # it may name other files of the project
+    return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()[:16]
+
+
+def _wanted(requirements: Path) -> list[str]:
+    """Return the lines of a requirements file that ask for something."""
+    try:
+        text = requirements.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
+async def _run(command: Sequence[str], directory: Path, log: BinaryIO) -> int:
+    """Run a command in a process group of its own, its output going to the log; a cancelled one is killed."""
+    _note(log, f"$ {' '.join(command)}")
+    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=directory,
+        env=environment | {"PYTHONUNBUFFERED": "1"},
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        return await process.wait()
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+
+
+def _note(log: BinaryIO, text: str) -> None:
+    log.write(f"{text}\n".encode(errors="replace"))
+
+
+def _last_error(lines: list[str]) -> str:
+    """Return pip's last word on what went wrong, ready to be put behind a reason."""
+    found = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    return f": {found[-1][:300]}" if found else ""
+
+
+def _describe(project: projects.Project) -> str:
+    return f"ADK, {project.module}" if project.kind == "adk" else f"{project.module}:apply"

@@ -1,0 +1,145 @@
+"""`POST /v1/algo/...`: one call, from the request to the platform's envelope."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import re
+import time
+import uuid
+from collections.abc import Coroutine
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from algoprof.errors import ServerError
+from algoprof.profiles.codec import to_json
+from algoprof.server import envelopes, inputs
+from algoprof.server.envelopes import Json, Refusal
+from algoprof.server.hosting import MAX_CALLS, Host
+from algoprof.server.replicas import Job, Outcome
+from algoprof.server.store import Algorithm, Build, Version
+
+PROFILE_HEADER = "x-algoprof-profile"
+"""Set to 1 by a caller that wants the profile of its call; the answer to a timeout always carries it."""
+
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+async def call(request: Request) -> Response:
+    """Answer one call."""
+    host: Host = request.app.state.host
+    content = await inputs.body(request)
+    received = time.monotonic()
+    algorithm = host.algorithm(algorithm_name(request))
+    options = inputs.options(request.query_params)
+    headers = request.headers
+    line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
+    version, build = host.version(algorithm, request.path_params.get("version", ""))
+    _admit(host)
+    traceparent = headers.get("traceparent", "")
+    job = Job(
+        request_id=f"req-{uuid.uuid4()}",
+        line=line,
+        received=received,
+        timeout=options.timeout,
+        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
+        profile=headers.get(PROFILE_HEADER) == "1",
+    )
+    performing = _perform(host, algorithm=algorithm, version=version, build=build, job=job, content=content)
+    if options.output == "void":
+        task = asyncio.create_task(_unwatched(performing))
+        host.background.add(task)
+        task.add_done_callback(host.background.discard)
+        return Json({"async": True, "request_id": job.request_id})
+    outcome, error = await performing
+    return _answer(job, outcome, error, options)
+
+
+def algorithm_name(request: Request) -> str:
+    """Return `OWNER/NAME`, or the id, that a request's path names."""
+    path = request.path_params
+    return str(path["id"]) if "id" in path else f"{path['owner']}/{path['name']}"
+
+
+def _admit(host: Host) -> None:
+    if host.stopping:
+        raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
+    if host.calls >= MAX_CALLS:
+        raise Refusal(429, envelopes.INVALID_REQUEST, f"{MAX_CALLS} calls are under way; call again later")
+
+
+async def _perform(
+    host: Host, *, algorithm: Algorithm, version: Version, build: Build, job: Job, content: bytes
+) -> tuple[Outcome, dict[str, str] | None]:
+    """Run a job and return its outcome with the error to be told, if there is one, which is also logged."""
+    host.calls += 1
+    try:
+        outcome = await host.run(build, job)
+    except ServerError as failed:
+        raise Refusal(500, envelopes.INTERNAL, str(failed)) from failed
+    finally:
+        host.calls -= 1
+    if outcome.end == "stopped":
+        raise Refusal(503, envelopes.INTERNAL, "the server was stopped before the algorithm had finished")
+    error = _error(job, outcome)
+    if error is not None:
+        host.store.record_error(
+            algorithm,
+            request_id=job.request_id,
+            version=version.semantic,
+            given=content[:512].decode("utf-8", "replace"),
+            error=error,
+        )
+    return outcome, error
+
+
+async def _unwatched(performing: Coroutine[Any, Any, object]) -> None:
+    with contextlib.suppress(Refusal):  # there is nobody to tell
+        await performing
+
+
+def _error(job: Job, outcome: Outcome) -> dict[str, str] | None:
+    if outcome.reply is not None:
+        return outcome.reply.error
+    if outcome.end == "exited":
+        return {"message": outcome.message, "error_type": "SystemExit"}
+    spent = f"queued {outcome.queue:.1f} s, loading {outcome.load:.1f} s, running {outcome.run:.1f} s"
+    millis = round(job.timeout * 1000)
+    return {"message": f"Operation timed out after {millis} milliseconds ({spent})", "error_type": "TimeoutError"}
+
+
+def _answer(job: Job, outcome: Outcome, error: dict[str, str] | None, options: inputs.Options) -> Response:
+    metadata: dict[str, Any] = {"duration": outcome.run, "algoprof": _measured(job, outcome)}
+    if options.stdout or outcome.end == "timeout":
+        metadata["stdout"] = outcome.stdout
+    reply = outcome.reply
+    if error is not None or reply is None:
+        body = envelopes.failed(job.request_id, error or {}, metadata)
+        return Json(body, status_code=400 if options.output == "raw" else 200)
+    if options.output == "raw":
+        return _bare(reply.result, reply.content_type)
+    return Json(envelopes.succeeded(job.request_id, reply.result, {"content_type": reply.content_type, **metadata}))
+
+
+def _bare(result: Any, content_type: str) -> Response:
+    if content_type == "text":
+        return Response(result.encode("utf-8", "replace"), media_type="text/plain")
+    if content_type == "binary":
+        return Response(base64.b64decode(result), media_type="application/octet-stream")
+    return Response(json.dumps(result, allow_nan=False), media_type="application/json")
+
+
+def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:
+    """Return what the platform does not tell: the split of the time, and the profile, in seconds."""
+    measured: dict[str, Any] = {
+        "queue": outcome.queue,
+        "load": outcome.load,
+        "run": outcome.run,
+        "total": time.monotonic() - job.received,
+        "timeout": job.timeout,
+    }
+    if outcome.profile is not None:
+        measured["profile"] = to_json(outcome.profile)
+    return measured

@@ -1,0 +1,80 @@
+"""The answers' shapes: a result, an algorithm's error, a refusal; and the JSON response that carries them."""
+
+import json
+import uuid
+from typing import Any
+
+from starlette.responses import Response
+
+# The platform's error codes, as far as this server has a use for them.
+NO_SUCH_ALGORITHM = 1001
+BUILD_NOT_FOUND = 1010
+LOGS_NOT_FOUND = 1011
+VERSION_NOT_FOUND = 1014
+BAD_KEY = 2002
+INVALID_JSON = 2013
+INVALID_REQUEST = 2015
+INTERNAL = 5001
+INVALID_MARKER = 5002
+INVALID_LIMIT = 5003
+INVALID_INPUT = 6001
+
+
+class Refusal(Exception):  # noqa: N818  (an answer rather than an error of ours)
+    """A request that is answered with the management envelope.
+
+    Args:
+        status: the HTTP status.
+        code: the platform's error code.
+        message: one sentence that says what to do.
+    """
+
+    def __init__(self, status: int, code: int, message: str) -> None:
+        self.status = status
+        self.code = code
+        self.message = message
+        super().__init__(message)
+
+
+class Json(Response):
+    """A JSON response in ASCII, so that any string a program can hold can be sent."""
+
+    media_type = "application/json"
+
+    def render(self, content: object) -> bytes:
+        """Return the content as compact JSON."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+
+
+def refused(refusal: Refusal) -> Json:
+    """Return the management envelope: an id to ask about, a code, a message."""
+    error = {"id": str(uuid.uuid4()), "code": refusal.code, "message": refusal.message}
+    return Json({"error": error}, status_code=refusal.status)
+
+
+def no_such_algorithm(name: str) -> Refusal:
+    """Return the refusal for an unknown algorithm.
+
+    The official client's `exists()` greps the message for `No such algorithm`.
+    """
+    return Refusal(404, NO_SUCH_ALGORITHM, f"algorithm algo://{name} not found (No such algorithm)")
+
+
+def succeeded(request_id: str, result: object, metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a result. It must not hold a key `error`, even null: the official client tests for the key."""
+    return {"result": result, "metadata": {**metadata, "request_id": request_id}, "request_id": request_id}
+
+
+def failed(request_id: str, error: dict[str, str], metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of an algorithm's error.
+
+    Args:
+        request_id: the server's name for the request.
+        error: with `message`, `error_type` and perhaps `stacktrace`. The trace goes out under both of its names:
+            the documentation calls it `stacktrace`, the official client reads `stack_trace`.
+        metadata: with `duration`.
+    """
+    shown = dict(error)
+    if "stacktrace" in error:
+        shown["stack_trace"] = error["stacktrace"]
+    return {"error": shown, "metadata": {**metadata, "request_id": request_id}, "request_id": request_id}

@@ -1,0 +1,47 @@
+"""The profile of one request, out of the flight files that a worker and its children wrote."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from algoprof.errors import ProfileFileError
+
+if TYPE_CHECKING:
+    from algoprof.profiles.tree import Profile
+
+
+def profile_of(directory: Path, request_id: str, pid: int) -> "Profile | None":
+    """Return the profile of a request, or None if the algorithm recorded nothing for it.
+
+    Where several processes recorded runs of the request, the roots of the others stand beside the worker's own.
+    The files of processes that have died are removed: what they hold belongs to this request or to an earlier one.
+
+    Args:
+        directory: the worker's flight directory.
+        request_id: the server's name for the request.
+        pid: the worker's process.
+    """
+    if not any(directory.iterdir()):
+        return None
+    from algoprof.profiles.merging import merge_nodes  # noqa: PLC0415  (only where a profile is wanted)
+    from algoprof.recorder.directory import flight_files  # noqa: PLC0415
+    from algoprof.recorder.reader import read  # noqa: PLC0415
+
+    found: list[Profile] = []
+    for path in flight_files(directory):
+        try:
+            flight = read(path)
+            if not flight.alive:
+                path.unlink()
+        except (ProfileFileError, OSError):
+            continue  # half-made, or just gone
+        found.extend(run for run in flight.runs if run.request_id == request_id)
+    ids = {run.run_id for run in found}
+    outermost = [run for run in found if run.parent_run_id not in ids]
+    if not outermost:
+        return None
+    own = min(outermost, key=lambda run: (run.pid != pid, run.started_ns))
+    if len(outermost) == 1:
+        return own
+    others = [root for run in outermost if run is not own for root in run.roots]
+    return replace(own, roots=merge_nodes([*own.roots, *others]))

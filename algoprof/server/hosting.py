@@ -1,0 +1,121 @@
+"""The algorithms that this server hosts: which there are, and the queue of each of their versions."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from algoprof.server import projects, versions
+from algoprof.server.builds import Builder
+from algoprof.server.envelopes import VERSION_NOT_FOUND, Refusal, no_such_algorithm
+from algoprof.server.replicas import Job, Outcome, Replicas
+from algoprof.server.store import Algorithm, Build, Store, Version
+from algoprof.server.workers import Program
+
+MAX_CALLS = 80
+"""Calls that may be waiting or running at once, as on the platform."""
+
+_HASH_LENGTH = 40
+_NOT_PASSED_ON = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "ALGORITHMIA_BEARER_TOKEN")
+
+
+class Host:
+    """What the routes work on.
+
+    Args:
+        store: builds and versions.
+        builder: where builds lie.
+        scratch: where workers get their private directories.
+    """
+
+    def __init__(self, store: Store, builder: Builder, scratch: Path) -> None:
+        self.store = store
+        self.builder = builder
+        self.environment: dict[str, str] = {}
+        """Of every worker; set before the first call."""
+        self.calls = 0
+        """Calls that are waiting or running."""
+        self.background: set[asyncio.Task[None]] = set()
+        """Calls that nobody waits for."""
+        self.stopping = False
+        self._scratch = scratch
+        self._algorithms: dict[str, Algorithm] = {}
+        self._replicas: dict[tuple[str, str], Replicas] = {}
+
+    async def add(self, project: projects.Project) -> Version:
+        """Build a project and host it. Its build log can be read even if the build fails.
+
+        Raises:
+            ProjectError: if it cannot be built.
+        """
+        algorithm = self.store.algorithm(project.owner, project.name)
+        self._algorithms[algorithm.path] = self._algorithms[algorithm.id] = algorithm
+        return await self.builder.build(project)
+
+    def algorithm(self, name: str) -> Algorithm:
+        """Return a hosted algorithm by `OWNER/NAME` or by id.
+
+        Raises:
+            Refusal: if there is none.
+        """
+        if name not in self._algorithms:
+            raise no_such_algorithm(name)
+        return self._algorithms[name]
+
+    def version(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:
+        """Return the version that a selector means, with its build.
+
+        Raises:
+            Refusal: if there is none.
+        """
+        builds = self.store.builds(algorithm) if len(selector) == _HASH_LENGTH else []
+        commits = {build.id: build.commit_sha for build in builds}
+        found = versions.select(self.store.versions(algorithm), selector, commits)
+        build = self.store.build(algorithm, found.build_id) if found else None
+        if found is None or build is None:
+            if not selector:
+                raise no_such_algorithm(algorithm.path)
+            message = f"algorithm algo://{algorithm.path}/{selector} not found (No such algorithm version)"
+            raise Refusal(404, VERSION_NOT_FOUND, message)
+        return found, build
+
+    async def run(self, build: Build, job: Job) -> Outcome:
+        """Put a job into the queue of a build and return what came of it.
+
+        Raises:
+            ServerError: if no worker could be started.
+        """
+        key = (build.content, build.environment)
+        if key not in self._replicas:
+            program = Program(
+                self.builder.python(build), self.builder.root(build), build.kind, build.module, self.environment
+            )
+            self._replicas[key] = Replicas(program, self._scratch)
+        return await self._replicas[key].run(job)
+
+    async def stop(self) -> None:
+        """Kill every worker; calls under way are answered, later ones refused."""
+        self.stopping = True
+        await asyncio.gather(*(replicas.stop() for replicas in self._replicas.values()))
+        if self.background:
+            await asyncio.wait(self.background, timeout=1)
+
+
+def worker_environment(address: str, key: str) -> dict[str, str]:
+    """Return the environment variables of workers.
+
+    An algorithm that calls another one through `Algorithmia.client()` finds this server, as it would the platform.
+    What configures algoprof for the server's own process is not passed on, and the report stays out of the
+    algorithm's output, since the profile comes home in the answer.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in _NOT_PASSED_ON and (not name.startswith("ALGOPROF_") or name == "ALGOPROF_DISABLED")
+    }
+    return {
+        **kept,
+        "ALGORITHMIA_API": address,
+        "ALGORITHMIA_API_KEY": key,
+        "ALGOPROF_REPORT": "never",
+        "PYTHONUNBUFFERED": "1",
+    }

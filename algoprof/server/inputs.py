@@ -1,0 +1,149 @@
+"""A request's options and input: read, checked, and put into the line that a worker gets."""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NoReturn
+
+from starlette.requests import ClientDisconnect, Request
+
+from algoprof.server import envelopes
+from algoprof.server.envelopes import Refusal
+
+MAX_INPUT = 10 * 1024 * 1024
+"""Bytes of a request's body that are accepted."""
+DEFAULT_TIMEOUT = 300.0
+MAX_TIMEOUT = 3000.0
+
+_PATIENCE = 10  # so many times the limit is read before the connection is cut
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_TEXT_TYPES = ("text/plain", "application/text")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the query string asks for.
+
+    Args:
+        timeout: seconds.
+        stdout: whether the answer shows what was printed.
+        output: `raw` for the bare result, `void` for no waiting, empty for the envelope.
+    """
+
+    timeout: float
+    stdout: bool
+    output: Literal["", "raw", "void"]
+
+
+def options(query: Mapping[str, str]) -> Options:
+    """Read the options that are known; others are passed over.
+
+    Raises:
+        Refusal: if the timeout is not a number of seconds that can be granted.
+
+    >>> options({"timeout": "2.5", "stdout": "True"})
+    Options(timeout=2.5, stdout=True, output='')
+    """
+    given = query.get("timeout", f"{DEFAULT_TIMEOUT:g}").strip()
+    timeout = float(given) if _NUMBER.fullmatch(given) else math.nan
+    if not 0 < timeout <= MAX_TIMEOUT:  # neither is NaN
+        raise Refusal(
+            400,
+            envelopes.INVALID_INPUT,
+            f"timeout={given[:40]} cannot be granted: give seconds above 0, at most {MAX_TIMEOUT:g}",
+        )
+    output = query.get("output", "")
+    return Options(
+        timeout=timeout,
+        stdout=query.get("stdout", "").lower() == "true",
+        output="raw" if output == "raw" else "void" if output == "void" else "",
+    )
+
+
+async def body(request: Request) -> bytes:
+    """Read a request's body to its end, also where it is refused: an answer before that breaks the connection.
+
+    Raises:
+        Refusal: if it is too large, or its sender has gone.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= MAX_INPUT:
+                chunks.append(chunk)
+            elif size > _PATIENCE * MAX_INPUT:
+                break
+    except ClientDisconnect:
+        raise Refusal(400, envelopes.INVALID_REQUEST, "the request ended before its body did") from None
+    if size > MAX_INPUT:
+        raise Refusal(
+            413,
+            envelopes.INVALID_INPUT,
+            f"the input is larger than {MAX_INPUT // 1024**2} MiB; put it into a file with the data API"
+            " (client.file('data://.my/COLLECTION/NAME').putFile(PATH)) and send its URI",
+        )
+    return b"".join(chunks)
+
+
+def line(content_type: str, content_encoding: str, content: bytes) -> bytes:
+    r"""Return an input as the line that a worker reads.
+
+    Args:
+        content_type: the request's header, a charset behind it tolerated.
+        content_encoding: the request's header; empty without one.
+        content: the body.
+
+    Raises:
+        Refusal: if the type is unknown, or the content is not of that type.
+
+    >>> line("text/plain", "", b"hi")
+    b'{"content_type":"text","data":"hi"}\n'
+    """
+    kind = content_type.partition(";")[0].strip().lower()
+    if content_encoding.strip().lower() not in ("", "identity"):
+        raise Refusal(
+            415, envelopes.INVALID_REQUEST, f"Content-Encoding {content_encoding[:40]} is not understood: send it plain"
+        )
+    if kind == "application/json":
+        named, data = b"json", _json(content)
+    elif kind in _TEXT_TYPES:
+        named, data = b"text", json.dumps(_utf8(content)).encode()
+    elif kind == "application/octet-stream":
+        named, data = b"binary", b'"' + base64.b64encode(content) + b'"'
+    else:
+        raise Refusal(
+            415,
+            envelopes.INVALID_REQUEST,
+            f"Content-Type {content_type[:80] or 'is missing, so the input'} is not understood: send application/json,"
+            " text/plain or application/octet-stream",
+        )
+    return b'{"content_type":"' + named + b'","data":' + data + b"}\n"
+
+
+def _json(content: bytes) -> bytes:
+    """Check that it is JSON and return it on one line; it is not written anew, so no number loses a digit."""
+    text = _utf8(content)
+    try:
+        json.loads(text, parse_constant=_refuse)
+    except RecursionError:
+        raise Refusal(400, envelopes.INVALID_JSON, "the input is nested too deeply") from None
+    except ValueError as error:
+        raise Refusal(400, envelopes.INVALID_JSON, f"the input is not JSON: {error}") from None
+    return text.replace("\r", " ").replace("\n", " ").encode()
+
+
+def _utf8(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        message = f"the input is not UTF-8 (byte {error.start}); send application/octet-stream if it is not text"
+        raise Refusal(400, envelopes.INVALID_JSON, message) from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,277 @@
+"""What outlives the server, in SQLite: algorithms, their builds and versions, their recent errors."""
+
+import sqlite3
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, TypeVar
+
+Status = Literal["in-progress", "succeeded", "failed"]
+
+_ERRORS_KEPT = 200  # per algorithm, and for seven days, as the platform keeps them
+_ERROR_AGE_MS = 7 * 24 * 3600 * 1000
+
+_SCHEMA = """
+create table if not exists algorithm (
+    id text primary key,
+    owner text not null,
+    name text not null,
+    unique (owner, name)
+);
+create table if not exists build (
+    number integer primary key autoincrement,
+    id text not null unique,
+    algorithm_id text not null references algorithm,
+    commit_sha text not null,
+    content text not null,
+    environment text not null,
+    kind text not null,
+    module text not null,
+    status text not null,
+    started_ms integer not null,
+    finished_ms integer
+);
+create table if not exists version (
+    number integer primary key autoincrement,
+    algorithm_id text not null references algorithm,
+    major integer not null,
+    minor integer not null,
+    patch integer not null,
+    content text not null,
+    build_id text not null references build (id),
+    published_ms integer not null,
+    unique (algorithm_id, major, minor, patch), unique (algorithm_id, content)
+);
+create table if not exists error (
+    number integer primary key autoincrement,
+    algorithm_id text not null references algorithm,
+    created_ms integer not null,
+    request_id text not null,
+    version text not null,
+    input text not null,
+    error text not null,
+    error_type text not null
+);
+create index if not exists build_of on build (algorithm_id, number);
+create index if not exists error_of on error (algorithm_id, number);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Algorithm:
+    """An algorithm that was once served."""
+
+    id: str
+    owner: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        """`OWNER/NAME`."""
+        return f"{self.owner}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """One build of a project.
+
+    Args:
+        number: grows with time.
+        id: a UUID.
+        algorithm_id: whose build it is.
+        commit_sha: the git commit built, or 40 hexadecimal digits that stand for the content.
+        content: the hash of the project's files.
+        environment: the key of the Python environment it runs in.
+        kind: how a worker runs it, see `projects.Kind`.
+        module: what a worker imports.
+        status: how far it is.
+        started_ms: milliseconds since the Unix epoch.
+        finished_ms: the same; None while it runs.
+    """
+
+    number: int
+    id: str
+    algorithm_id: str
+    commit_sha: str
+    content: str
+    environment: str
+    kind: str
+    module: str
+    status: Status
+    started_ms: int
+    finished_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One published version: a number for a content, and the newest build of that content."""
+
+    number: int
+    algorithm_id: str
+    major: int
+    minor: int
+    patch: int
+    content: str
+    build_id: str
+    published_ms: int
+
+    @property
+    def semantic(self) -> str:
+        """Such as `1.0.3`."""
+        return f"{self.major}.{self.minor}.{self.patch}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One call of an algorithm that ended in an error."""
+
+    number: int
+    algorithm_id: str
+    created_ms: int
+    request_id: str
+    version: str
+    input: str
+    error: str
+    error_type: str
+
+
+_Row = TypeVar("_Row", Algorithm, Build, Version, Failure)
+
+
+class Store:
+    """The database of one data directory. One server at a time uses it, from one thread.
+
+    >>> store = Store(":memory:")
+    >>> store.algorithm("demo", "Hello").path
+    'demo/Hello'
+    >>> store.close()
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        if isinstance(path, Path):
+            path.chmod(0o600)
+        self._database.executescript(
+            f"pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on; {_SCHEMA}"
+        )
+        self._database.execute(
+            "update build set status = 'failed', finished_ms = ? where status = 'in-progress'", [now_ms()]
+        )  # a server that died in the middle of a build
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def algorithm(self, owner: str, name: str) -> Algorithm:
+        """Return an algorithm, made now if it is new."""
+        self._database.execute(
+            "insert or ignore into algorithm (id, owner, name) values (?, ?, ?)", [str(uuid.uuid4()), owner, name]
+        )
+        return self._all(Algorithm, "where owner = ? and name = ?", [owner, name])[0]
+
+    def begin_build(
+        self, algorithm: Algorithm, *, commit_sha: str, content: str, environment: str, kind: str, module: str
+    ) -> Build:
+        """Record a build that begins now."""
+        build_id = str(uuid.uuid4())
+        self._database.execute(
+            "insert into build (id, algorithm_id, commit_sha, content, environment, kind, module, status, started_ms)"
+            " values (?, ?, ?, ?, ?, ?, ?, 'in-progress', ?)",
+            [build_id, algorithm.id, commit_sha, content, environment, kind, module, now_ms()],
+        )
+        return self._all(Build, "where id = ?", [build_id])[0]
+
+    def finish_build(self, build: Build, status: Status) -> Build:
+        """Record that a build has ended, now."""
+        self._database.execute(
+            "update build set status = ?, finished_ms = ? where id = ?", [status, now_ms(), build.id]
+        )
+        return self._all(Build, "where id = ?", [build.id])[0]
+
+    def build(self, algorithm: Algorithm, build_id: str) -> Build | None:
+        """Return one build of an algorithm, or None."""
+        return next(iter(self._all(Build, "where algorithm_id = ? and id = ?", [algorithm.id, build_id])), None)
+
+    def builds(self, algorithm: Algorithm, *, below: int | None = None, limit: int = -1) -> list[Build]:
+        """Return builds, newest first.
+
+        Args:
+            algorithm: whose.
+            below: only those with a smaller number.
+            limit: how many at most; -1 for all.
+        """
+        return self._all(
+            Build,
+            "where algorithm_id = ? and number < ? order by number desc limit ?",
+            [algorithm.id, 2**62 if below is None else below, limit],
+        )
+
+    def publish(self, build: Build) -> Version:
+        """Give a built content the next patch version; if it has a version already, point that to this build."""
+        mine = "where algorithm_id = ? and content = ?", [build.algorithm_id, build.content]
+        known = self._all(Version, *mine)
+        if known:
+            self._database.execute("update version set build_id = ? where number = ?", [build.id, known[0].number])
+        else:
+            newest = "where algorithm_id = ? order by major desc, minor desc, patch desc limit 1"
+            last = next(iter(self._all(Version, newest, [build.algorithm_id])), None)
+            numbers = (last.major, last.minor, last.patch + 1) if last else (1, 0, 0)
+            self._database.execute(
+                "insert into version (algorithm_id, major, minor, patch, content, build_id, published_ms)"
+                " values (?, ?, ?, ?, ?, ?, ?)",
+                [build.algorithm_id, *numbers, build.content, build.id, now_ms()],
+            )
+        return self._all(Version, *mine)[0]
+
+    def versions(self, algorithm: Algorithm) -> list[Version]:
+        """Return every version, newest first."""
+        return self._all(Version, "where algorithm_id = ? order by major desc, minor desc, patch desc", [algorithm.id])
+
+    def record_error(
+        self, algorithm: Algorithm, *, request_id: str, version: str, given: str, error: dict[str, str]
+    ) -> None:
+        """Keep one error of a call for the error log, and forget those too old or too many."""
+        text = f"error:\n{error['message']}\nstacktrace:\n{error.get('stacktrace', '')}"
+        now = now_ms()
+        self._database.execute(
+            "insert into error (algorithm_id, created_ms, request_id, version, input, error, error_type)"
+            " values (?, ?, ?, ?, ?, ?, ?)",
+            [
+                algorithm.id,
+                now,
+                request_id,
+                version,
+                *map(_storable, (given[:128], text[:100_000], error["error_type"][:200])),
+            ],
+        )
+        self._database.execute(
+            "delete from error where algorithm_id = ? and (created_ms < ? or number <= ("
+            "select number from error where algorithm_id = ? order by number desc limit 1 offset ?))",
+            [algorithm.id, now - _ERROR_AGE_MS, algorithm.id, _ERRORS_KEPT],
+        )
+
+    def errors(self, algorithm: Algorithm) -> list[Failure]:
+        """Return the recent errors, newest first."""
+        return self._all(
+            Failure,
+            "where algorithm_id = ? and created_ms >= ? order by number desc",
+            [algorithm.id, now_ms() - _ERROR_AGE_MS],
+            table="error",
+        )
+
+    def _all(self, kind: type[_Row], condition: str, values: Sequence[object], table: str = "") -> list[_Row]:
+        columns = ", ".join(field.name for field in fields(kind))
+        query = f"select {columns} from {table or kind.__name__.lower()} {condition}"  # noqa: S608  (own words only)
+        return [kind(*row) for row in self._database.execute(query, list(values))]
+
+
+def _storable(text: str) -> str:
+    """Return a text without lone surrogates, which an author's message may hold and SQLite refuses."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def now_ms() -> int:
+    """Return the time in milliseconds since the Unix epoch."""
+    return time.time_ns() // 1_000_000

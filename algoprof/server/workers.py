@@ -1,0 +1,287 @@
+"""One worker: a process group that hosts an algorithm and answers one request at a time.
+
+The pipe protocol is the platform's: a marker on stdout once loaded, JSON lines on stdin, each reply one JSON value on a
+FIFO. Reading rules, all learned the hard way: one reader per FIFO; read to its end, not to the end of the JSON; take
+what is on stdout after the reply, without waiting.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from algoprof import control
+from algoprof.errors import ServerError
+from algoprof.server import bootstrap
+from algoprof.server.output import Output
+
+MAX_REPLY = 15 * 1024 * 1024
+"""Bytes of a result that are accepted, before base64."""
+_MAX_REPLY_RAW = MAX_REPLY * 4 // 3 + 64 * 1024
+_CHUNK = 256 * 1024
+_CHUNKS_AT_ONCE = 64  # then others on the event loop get their turn
+_DEATH_WAIT = 5.0  # seconds for the kernel to end a killed process
+_GRACE = 1.0  # seconds for an idle worker to end by itself
+
+
+class Exited(Exception):  # noqa: N818  (an event, whose number is what counts)
+    """The worker's process has ended.
+
+    Args:
+        code: its exit code, or minus the signal that ended it.
+    """
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        why = f" ({signal.Signals(-code).name})" if code < 0 and -code in set(signal.Signals) else ""
+        super().__init__(f"exited with code {code}{why}")
+
+
+class ReplyTooLarge(Exception):  # noqa: N818  (an event)
+    """A reply was longer than is accepted; it was read to its end and thrown away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a worker runs.
+
+    Args:
+        python: the interpreter of the build's environment.
+        root: the folder it runs in.
+        kind: how it is run, see `projects.Kind`.
+        module: what it imports.
+        environment: environment variables to add to the server's own.
+    """
+
+    python: Path
+    root: Path
+    kind: str
+    module: str
+    environment: Mapping[str, str]
+
+
+class Worker:
+    """A running worker. Everything happens on the event loop that started it; `kill` is always safe.
+
+    Args:
+        program: what it runs.
+        directory: where it gets its private directory.
+    """
+
+    def __init__(self, program: Program, directory: Path) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.directory = Path(tempfile.mkdtemp(dir=directory, prefix="worker-"))
+        self.flights = self.directory / "flights"
+        self.flights.mkdir(mode=0o700)
+        self.control_page = self.directory / "control"
+        self._fifo = self.directory / "reply"
+        os.mkfifo(self._fifo, 0o600)
+        try:
+            self._process = self._start(program)
+        except OSError as error:
+            shutil.rmtree(self.directory, ignore_errors=True)
+            raise ServerError(f"no worker could be started: {error}") from error
+        self.started: float | None = None
+        """When the request now running was handed over, on the event loop's clock."""
+        self._exited: asyncio.Future[int] = self._loop.create_future()
+        self._output = Output(self._loop, _pipe(self._process.stdout), marker=bootstrap.READY)
+        self._requests = _pipe(self._process.stdin)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        self._loop.add_reader(self._pidfd, self._on_exit)
+
+    @property
+    def pid(self) -> int:
+        """The process id, also that of its process group."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can take a request."""
+        return not self._exited.done()
+
+    async def load(self, deadline: float) -> None:
+        """Wait until the algorithm is loaded.
+
+        Args:
+            deadline: on the event loop's clock.
+
+        Raises:
+            TimeoutError: at the deadline; the worker goes on.
+            Exited: if the process ends instead.
+        """
+        await self._first(self._output.marked, deadline)
+
+    async def answer(self, line: bytes, deadline: float) -> tuple[bytes, float]:
+        """Send one request line and return the reply and the seconds that it ran.
+
+        The seconds count from the moment the whole line is written to the moment the whole reply is read.
+
+        Raises:
+            TimeoutError: at the deadline. The worker must be killed then.
+            Exited: if the process ends without a reply.
+            ReplyTooLarge: if the reply is too long.
+        """
+        self.started = None
+        reply: asyncio.Future[bytes] = self._loop.create_future()
+        fifo = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        reader = _ReplyReader(fifo, reply)
+        self._loop.add_reader(fifo, reader.read)
+        try:
+            await self._send(line, deadline)
+            self.started = started = self._loop.time()
+            try:
+                await self._first(reply, deadline)
+            except Exited:
+                reader.read(last=True)  # it may have replied with its last breath
+                if not reply.done():
+                    raise
+            return reply.result(), self._loop.time() - started
+        finally:
+            self._loop.remove_reader(fifo)
+            os.close(fifo)
+
+    def discard_output(self) -> None:
+        """Forget what was printed since the last request, unless it was printed while loading."""
+        self._output.discard()
+
+    def take_output(self) -> str:
+        """Return what was printed up to now, an unfinished last line included."""
+        return self._output.take()
+
+    async def halt(self) -> None:
+        """End the whole process group at once, stopped processes included; what it printed and recorded stays."""
+        if not self._exited.done():
+            self._kill_group()
+            await asyncio.wait({self._exited}, timeout=_DEATH_WAIT)
+
+    async def kill(self) -> None:
+        """End the whole process group at once and remove everything that belongs to the worker."""
+        await self.halt()
+        self.close()
+
+    async def end(self) -> None:
+        """Let an idle worker end by itself, so that what it still has to deliver gets out; then kill."""
+        self._close_requests()
+        await asyncio.wait({self._exited}, timeout=_GRACE)
+        await self.kill()
+
+    def close(self) -> None:
+        """Release what belongs to an ended worker."""
+        self._close_requests()
+        self._output.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _start(self, program: Program) -> subprocess.Popen[bytes]:
+        environment = {
+            **program.environment,
+            "ALGOPROF_REPLY_FIFO": str(self._fifo),
+            "ALGOPROF_SERVER_PID": str(os.getpid()),
+            "ALGOPROF_FLIGHT_DIR": str(self.flights),
+            control.VARIABLE: str(self.control_page),
+        }
+        options = ["-I", "-u", "-X", "utf8"]  # -u: what was printed before a kill is not lost
+        return subprocess.Popen(
+            [program.python, *options, bootstrap.__file__, program.kind, program.module],
+            cwd=program.root,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+            start_new_session=True,
+        )
+
+    async def _send(self, line: bytes, deadline: float) -> None:
+        rest = memoryview(line)
+        while rest:
+            try:
+                written = os.write(self._requests, rest)
+            except BlockingIOError:
+                writable: asyncio.Future[None] = self._loop.create_future()
+                self._loop.add_writer(self._requests, _resolve, writable)
+                try:
+                    await self._first(writable, deadline)
+                finally:
+                    self._loop.remove_writer(self._requests)
+            except BrokenPipeError:
+                await self._first(self._loop.create_future(), deadline)  # it is about to be known how it ended
+            else:
+                rest = rest[written:]
+
+    async def _first(self, event: asyncio.Future[Any], deadline: float) -> None:
+        """Wait for an event, the process's end, or the deadline."""
+        remaining = max(0.0, deadline - self._loop.time())
+        await asyncio.wait({event, self._exited}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+        if event.done():
+            return
+        if self._exited.done():
+            raise Exited(self._exited.result())
+        raise TimeoutError
+
+    def _on_exit(self) -> None:
+        """Take the group along with its leader, while the leader's unreaped pid still guards the group's number."""
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self._kill_group()
+        code = self._process.wait()
+        self._output.drain()
+        self._exited.set_result(code)
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _close_requests(self) -> None:
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+
+class _ReplyReader:
+    """Reads one reply to the end of the pipe and hands it to a future."""
+
+    def __init__(self, fifo: int, reply: asyncio.Future[bytes]) -> None:
+        self._fifo = fifo
+        self._reply = reply
+        self._chunks: list[bytes] = []
+        self._size = 0
+
+    def read(self, *, last: bool = False) -> None:
+        """Read what is there; `last` says that no writer can come any more."""
+        for _ in range(_CHUNKS_AT_ONCE):
+            if self._reply.done():
+                return
+            try:
+                chunk = os.read(self._fifo, _CHUNK)
+            except BlockingIOError:
+                return
+            if chunk:
+                self._size += len(chunk)
+                if self._size <= _MAX_REPLY_RAW:
+                    self._chunks.append(chunk)
+            elif self._size > _MAX_REPLY_RAW:
+                self._reply.set_exception(ReplyTooLarge())
+            elif self._size or not last:
+                self._reply.set_result(b"".join(self._chunks))
+            else:
+                return
+
+
+def _pipe(stream: IO[bytes] | None) -> int:
+    """Return a pipe's descriptor, made non-blocking."""
+    assert stream is not None  # noqa: S101  (for the type checker: both were asked for)
+    os.set_blocking(stream.fileno(), False)
+    return stream.fileno()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,27 @@
+"""Profiles and calls on their way to the exporters, in the background. Telemetry never raises into the program."""
+
+from algoprof.delivery.process import (
+    call_ended,
+    call_started,
+    current,
+    flush,
+    losses,
+    reconfigure,
+    run_ended,
+    shutdown,
+    start_from_environment,
+    wants_runs,
+)
+
+__all__ = [
+    "call_ended",
+    "call_started",
+    "current",
+    "flush",
+    "losses",
+    "reconfigure",
+    "run_ended",
+    "shutdown",
+    "start_from_environment",
+    "wants_runs",
+]

@@ -177,7 +177,8 @@ def _kind(value: object) -> str:
 def _step(key: object) -> str:
     match key:
         case str():
-            return f"[{json.dumps(key if len(key) <= 60 else key[:60] + '...')}]"
+            shown = json.dumps(key if len(key) <= 60 else key[:60] + "...", ensure_ascii=False)
+            return f"[{shown.encode(errors='backslashreplace').decode()}]"
         case int() if key.bit_length() < 64:
             return f"[{int(key)}]"
         case None | float():

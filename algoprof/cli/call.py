@@ -20,9 +20,13 @@ from algoprof.profiles.tree import Profile
 _TIMED_OUT = 124  # as timeout(1) has it
 _LARGEST_READ = 11 * 1024 * 1024  # bytes; just over what the platform takes, so that it is refused as too large
 _TYPES = {".json": "json", ".txt": "text", ".md": "text", ".csv": "text", ".tsv": "text", ".html": "text"}
+_EXAMPLES = """\b
+algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile
+algoprof call demo/Hello --text World
+algoprof call demo/Routes - < input.json"""
 
 
-@click.command(short_help="Call an algorithm and show how much of its timeout it used.")
+@click.command(epilog=_EXAMPLES)
 @click.argument("algorithm", metavar="OWNER/NAME[/VERSION]")
 @click.argument("stdin", metavar="[-]", required=False, type=click.Choice(["-"]))
 @click.option("--data", metavar="JSON", help="The input, as JSON.")
@@ -56,14 +60,9 @@ def command(
     output: Path | None,
     address: str | None,
 ) -> int:
-    r"""Call an algorithm, print its result, and say how much of its timeout it used.
+    """Call an algorithm, print its result, and say how much of its timeout it used.
 
     The API key comes from ALGORITHMIA_API_KEY, else it is that of the server on this machine.
-
-    \b
-    algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile
-    algoprof call demo/Hello --text World
-    cat input.json | algoprof call demo/Routes -
 
     Exits with 124 if the time ran out, with 1 if the call failed otherwise.
     """
@@ -80,7 +79,7 @@ def command(
             complain(str(error))
             return _TIMED_OUT if isinstance(error, CallTimeout) else 1
     _write(_json(_record(response)) + "\n" if record else _shown(response), output)
-    _tell(response.call, response.metadata.stdout or "", tree)
+    _tell(response.call, (response.metadata.stdout or "") if captured else "", tree)
     return 0
 
 
@@ -185,7 +184,7 @@ def _tell(call: Call, stdout: str, tree: bool) -> None:
     if stdout:
         click.echo(printable(stdout, keep="\n\t"), err=True, nl=not stdout.endswith("\n"))
     if tree and call.profile is not None:
-        click.echo(_tree(call.profile), err=True)
+        click.echo(_tree(call.profile), err=True, nl=False)
     elif tree:
         click.echo("no profile came home: the algorithm records none, or the platform sends none", err=True)
     click.echo(_summary(call), err=True)

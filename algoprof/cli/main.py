@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import os
 import sys
 from typing import NoReturn
 
@@ -72,19 +71,16 @@ def _run(group: click.Group) -> int:
     """Run the command line and return its exit status: 2 for a wrong use, 130 when interrupted, 1 for what failed."""
     try:
         status = group.main(prog_name="algoprof", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Exit as done:
         return done.exit_code
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     except click.ClickException as error:
         return _failed(error.format_message(), error.exit_code)
-    except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        return _failed(str(error), 1)
-    except AlgoprofError as error:
+    except (AlgoprofError, OSError) as error:
         return _failed(str(error), 1)
     return status if isinstance(status, int) else 0
 

@@ -1,0 +1,127 @@
+"""Platforms to call: one that answers what a test says, one that speaks bytes, and what delivery was told."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+
+@dataclass
+class Asked:
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass
+class Platform:
+    """A real HTTP server that keeps what it was asked and answers what `answers` said last."""
+
+    address: str = ""
+    asked: list[Asked] = field(default_factory=list)
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def answers(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.status = status
+        self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.headers = headers or {"Content-Type": "application/json"}
+
+
+@pytest.fixture
+def platform() -> Iterator[Platform]:
+    state = Platform()
+    state.answers({"result": "hi", "metadata": {"content_type": "text", "duration": 0.25}})
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            url = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            headers = {name.lower(): text for name, text in self.headers.items()}
+            state.asked.append(Asked(url.path, parse_qs(url.query), headers, body))
+            self.send_response(state.status)
+            for name, text in state.headers.items():
+                self.send_header(name, text)
+            self.send_header("Content-Length", str(len(state.body)))
+            self.end_headers()
+            with suppress(OSError):  # a client that has read enough closes
+                self.wfile.write(state.body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        state.address = f"http://127.0.0.1:{server.server_port}"
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield state
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def raw_server() -> Iterator[Callable[[Callable[[socket.socket, threading.Event], None]], str]]:
+    """Serve each connection with a script; it gets the socket, its request unread, and an event set at the end."""
+    stop = threading.Event()
+    closing: list[tuple[socket.socket, threading.Thread]] = []
+
+    def serve(script: Callable[[socket.socket, threading.Event], None]) -> str:
+        listener = socket.create_server(("127.0.0.1", 0))
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        script(connection, stop)
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        closing.append((listener, thread))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+    yield serve
+    stop.set()
+    for listener, thread in closing:
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join()
+
+
+@pytest.fixture
+def make_client(recorded: list[Any]) -> Iterator[Callable[..., Any]]:
+    """Return a client that the end of the test closes."""
+    from algoprof.calls.client import client
+
+    made = []
+
+    def make(*args: Any, **options: Any) -> Any:
+        made.append(client(*args, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Return the list that fills with what delivery is told: a tuple for a start, a Call for an end."""
+    from algoprof import delivery
+
+    told: list[Any] = []
+    monkeypatch.setattr(delivery, "call_started", lambda *start: told.append(start) or len(told), raising=False)
+    monkeypatch.setattr(delivery, "call_ended", lambda token, call: told.append(call), raising=False)
+    return told

@@ -1,0 +1,181 @@
+"""`algoprof call` as a user sees it: stdout, stderr and exit status of a real process."""
+
+import base64
+import json
+
+import pytest
+
+from algoprof.profiles import codec
+from algoprof.profiles.tree import Node, Profile
+
+OPEN = Profile(
+    "apply",
+    (
+        Node(
+            "apply", open_count=1, open_ns=9 * 10**9, nested_ns=8 * 10**9,
+            children=(Node("two-opt", open_count=1, open_ns=8 * 10**9),),
+        ),
+    ),
+    "killed",
+)  # fmt: skip
+
+
+def result(value, content_type="json", **metadata):
+    return 200, {"result": value, "metadata": {"content_type": content_type, "duration": 1.5, **metadata}}
+
+
+def failed(done):
+    """Return the one sentence of a failed command."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert "simVerySecretKey" not in done.stderr + done.stdout
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("algoprof: error: ")
+    return line.removeprefix("algoprof: error: ")
+
+
+def test_the_result_goes_to_stdout_and_what_it_took_to_stderr(algoprof, platform):
+    done = algoprof("call", "demo/Routes/1.0.0", "--data", '{"cities": ["Zürich"]}', "--timeout", "10")
+    assert done.returncode == 0
+    assert done.stdout == '{"cities": ["Zürich"]}\n'
+    assert done.stderr.startswith("demo/Routes/1.0.0: ok, ran 0.250 s of 10 s (2.5% of it used); ")
+    assert done.stderr.count("\n") == 1, "what the algorithm printed was not asked for"
+
+
+def test_what_is_sent(algoprof, platform):
+    seen = []
+
+    def answer(path, headers, body):
+        seen.append((path, headers["content-type"], headers["authorization"], body))
+        return result(None)
+
+    platform.answer = answer
+    assert algoprof("call", "demo/Routes", "--text", "hi", "--timeout", "2.5", "--stdout").returncode == 0
+    path = "/v1/algo/demo/Routes?timeout=2.5&stdout=true"
+    assert seen == [(path, "text/plain", "Simple simVerySecretKey", b"hi")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "sent"),
+    [
+        ("in.json", b"[1]", [], "application/json"),
+        ("in.txt", b"[1]", [], "text/plain"),
+        ("in.png", b"\xff", [], "application/octet-stream"),
+        ("in", b"[1]", ["--type", "json"], "application/json"),
+        ("in.json", b"[1]", ["--type", "binary"], "application/octet-stream"),
+    ],
+)
+def test_a_file_is_what_its_name_or_type_says(request, name, content, options, sent):
+    algoprof, platform, tmp_path = map(request.getfixturevalue, ("algoprof", "platform", "tmp_path"))
+    (tmp_path / name).write_bytes(content)
+    platform.answer = lambda path, headers, body: result(headers["content-type"], "text")
+    done = algoprof("call", "demo/Routes", "--file", name, *options)
+    assert (done.stdout, done.returncode) == (sent + "\n", 0)
+
+
+@pytest.mark.parametrize("way", [["-"], ["--file", "-"]])
+def test_stdin(algoprof, platform, way):
+    assert algoprof("call", "demo/Routes", *way, input='{"a": 1}').stdout == '{"a": 1}\n'
+
+
+def test_binary_goes_out_as_it_is(algoprof, platform, tmp_path):
+    data = bytes(range(256))
+    platform.answer = lambda *_: result(base64.b64encode(data).decode(), "binary")
+    assert algoprof("call", "demo/Photo", "--data", "1", text=False).stdout == data
+    assert algoprof("call", "demo/Photo", "--data", "1", "--output", "photo").stdout == ""
+    assert (tmp_path / "photo").read_bytes() == data
+
+
+def test_the_full_record(algoprof, platform):
+    ours = {"queue": 0.5, "load": 1, "profile": codec.to_json(OPEN)}
+    platform.answer = lambda *_: result([1], algoprof=ours, stdout="printed")
+    record = json.loads(algoprof("call", "demo/Routes", "--data", "1", "--json", "--timeout", "6").stdout)
+    assert record["result"] == [1]
+    assert record["metadata"] == {"content_type": "json", "duration": 1.5, "stdout": "printed"}
+    call = record["call"]
+    assert (call["outcome"], call["queue"], call["load"], call["duration"]) == ("ok", 0.5, 1, 1.5)
+    assert (call["budget_used_ratio"], call["budget_source"]) == (0.5, "split")
+    assert codec.from_json(call["profile"]) == OPEN
+
+
+def test_stdout_and_profile_are_shown_on_demand(algoprof, platform):
+    platform.answer = lambda *_: result(1, stdout="step 1\n", algoprof={"profile": codec.to_json(OPEN)})
+    done = algoprof("call", "demo/Routes", "--data", "1", "--stdout", "--profile")
+    assert done.stdout == "1\n"
+    assert done.stderr.startswith("step 1\n")
+    assert "two-opt" in done.stderr
+
+
+def test_without_a_profile_it_says_so(algoprof, platform):
+    assert "no profile came home" in algoprof("call", "demo/Routes", "--data", "1", "--profile").stderr
+
+
+def test_a_timeout_shows_what_was_open(algoprof, platform):
+    error = {"message": "Operation timed out after 9000 millis", "error_type": "TimeoutError"}
+    metadata = {"duration": 9.0, "stdout": "so far\n", "algoprof": {"profile": codec.to_json(OPEN)}}
+    platform.answer = lambda *_: (200, {"error": error, "metadata": metadata})
+    done = algoprof("call", "demo/Routes", "--data", "1", "--timeout", "9", "--json")
+    assert "stopped by its timeout of 9 s, in apply/two-opt" in failed(done)
+    assert done.returncode == 124
+    assert "so far\n" in done.stderr
+    assert "open when it was stopped: apply/two-opt, for 8.000 s\n" in done.stderr
+    assert json.loads(done.stdout)["error"]["error_type"] == "TimeoutError"
+
+
+def test_an_algorithm_that_raised_shows_its_stack_trace(algoprof, platform):
+    error = {"message": "boom\nagain", "error_type": "AlgorithmError", "stacktrace": "File x\n  raise\x1b[2J\n"}
+    platform.answer = lambda *_: (200, {"error": error, "metadata": {"duration": 0.1}})
+    done = algoprof("call", "demo/Routes", "--data", "1")
+    assert failed(done) == "demo/Routes failed with AlgorithmError: boom again"
+    assert "the algorithm's stack trace:\nFile x\n  raise?[2J\n" in done.stderr
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "says"),
+    [
+        (401, "bad key", "the key is not that platform's: set ALGORITHMIA_API_KEY"),
+        (404, "algorithm algo://demo/Nope not found", "check owner, name and version"),
+        (500, "down", "try again later"),
+    ],
+)
+def test_failures_are_one_sentence(algoprof, platform, status, message, says):
+    platform.answer = lambda *_: (status, {"error": {"message": message}})
+    sentence = failed(algoprof("call", "demo/Routes", "--data", "1"))
+    assert message in sentence
+    assert says in sentence
+
+
+def test_an_unreachable_server_names_its_address(algoprof):
+    sentence = failed(algoprof("call", "demo/Routes", "--data", "1", "--address", "http://127.0.0.1:1"))
+    assert sentence.startswith("nothing answers at http://127.0.0.1:1 (as given): Connection refused; start one with")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["demo/Routes"], "give one input"),
+        (["demo/Routes", "--data", "1", "--text", "x"], "give one input"),
+        (["demo/Routes", "--data", "{oops"], "--data is not JSON"),
+        (["demo/Routes", "--data", "[" * 100_000], "--data is not JSON"),
+        (["demo/Routes", "--data", "1", "--type", "json"], "--type says what a file holds"),
+        (["demo/Routes", "--file", "missing.json"], "missing.json"),
+        (["demo/Routes", "--file", "."], "."),
+        (["demo/Routes", "--file", "latin.txt"], "latin.txt is not UTF-8"),
+        (["demo/Routes", "--file", "huge.txt"], "larger than the 10 MiB"),
+        (["demo/Routes", "--file", "huge.bin"], "10 MiB"),
+        (["demo/Routes", "--data", "NaN"], "nan is not JSON"),
+        (["Routes", "--data", "1"], "names no algorithm"),
+        (["demo/Routes", "--data", "1", "--timeout", "3001"], "at most 3000 seconds"),
+        (["demo/Routes", "--data", "1", "--timeout", "nan"], "at most 3000 seconds"),
+        (["demo/Routes", "--data", "1", "--timeout", "soon"], "soon"),
+        (["demo/Routes", "--data", "1", "--address", "nowhere"], "is not that of a platform"),
+        (["demo/Routes", "--data", "1", "--output", "no/such/folder"], "no/such/folder"),
+    ],
+)
+def test_wrong_uses_are_one_sentence(algoprof, platform, tmp_path, arguments, says):
+    (tmp_path / "latin.txt").write_bytes(b"\xe9")
+    for name in ("huge.txt", "huge.bin"):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(12 * 1024 * 1024)
+    assert says in failed(algoprof("call", *arguments))

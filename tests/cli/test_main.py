@@ -1,0 +1,88 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+
+def test_version(algoprof):
+    from algoprof import __version__
+
+    done = algoprof("--version")
+    assert (done.returncode, done.stdout) == (0, f"algoprof {__version__}\n")
+
+
+@pytest.mark.parametrize("asked", [("--help",), ("-h",)])
+def test_help_names_every_command_and_imports_none(algoprof, asked):
+    done = algoprof(*asked)
+    assert done.returncode == 0
+    for command in ("serve", "call", "builds", "report", "demo"):
+        assert f"\n  {command} " in done.stdout
+    script = (
+        "import sys, atexit; atexit.register(lambda: print(*sys.modules)); sys.argv = ['algoprof', '--help'];"
+        "from algoprof.cli.main import main; main()"
+    )
+    loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    assert "click" in loaded
+    assert {"requests", "starlette", "prometheus_client", "opentelemetry"}.isdisjoint(loaded)
+
+
+def test_without_a_command_there_is_help_and_a_failure(algoprof):
+    done = algoprof()
+    assert done.returncode == 2
+    assert "Commands:" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [("cal", "did you mean 'call'?"), ("sevre", "did you mean 'serve'?"), ("x\x1b[2J", "there are builds")],
+)
+def test_an_unknown_command_is_answered_with_the_near_one(algoprof, word, hint):
+    done = algoprof(word)
+    assert done.returncode == 2
+    assert done.stderr.startswith("algoprof: error: there is no command ")
+    assert hint in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "\x1b" not in done.stderr
+
+
+def test_an_unknown_option_is_one_sentence(algoprof):
+    done = algoprof("call", "--frobnicate")
+    assert (done.returncode, done.stderr) == (2, "algoprof: error: No such option '--frobnicate'.\n")
+
+
+def test_a_missing_package_is_named_with_its_extra(algoprof, tmp_path):
+    (tmp_path / "requests.py").write_text("raise ModuleNotFoundError(\"No module named 'requests'\", name='requests')")
+    done = algoprof("call", "demo/Routes", "--data", "1", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert done.stderr == "algoprof: error: `algoprof call` needs the package requests: pip install 'algoprof[all]'\n"
+
+
+def test_a_closed_pipe_ends_it_without_a_word(platform):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "algoprof", "call", "demo/Routes", "--data", "1"]
+    done = subprocess.run(command, check=False, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_ctrl_c_exits_130_without_a_traceback(platform):
+    asked, release = threading.Event(), threading.Event()
+
+    def wait(path, headers, body):
+        asked.set()
+        release.wait(30)
+        return 200, {}
+
+    platform.answer = wait
+    command = [sys.executable, "-m", "algoprof", "call", "demo/Routes", "--data", "1"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert asked.wait(30)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=30)
+        release.set()
+    assert process.returncode == 130
+    assert "Traceback" not in stderr

@@ -87,7 +87,7 @@ class DemoServer:
             self._process.wait()
 
     def _start(self) -> None:
-        command = [sys.executable, "-m", "algoprof", "serve", str(self._project), "--port", "0"]
+        command = [sys.executable, "-P", "-m", "algoprof", "serve", str(self._project), "--port", "0"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ALGORITHMIA_")}
         self._process = subprocess.Popen(
             [*command, "--data", str(self._data)],

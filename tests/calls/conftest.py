@@ -122,6 +122,6 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     from algoprof import delivery
 
     told: list[Any] = []
-    monkeypatch.setattr(delivery, "call_started", lambda *start: told.append(start) or len(told), raising=False)
-    monkeypatch.setattr(delivery, "call_ended", lambda token, call: told.append(call), raising=False)
+    monkeypatch.setattr(delivery, "call_started", lambda *start: told.append(start) or len(told))
+    monkeypatch.setattr(delivery, "call_ended", lambda token, call: told.append(call))
     return told

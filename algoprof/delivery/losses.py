@@ -20,10 +20,10 @@ class Losses:
         self._lock = RLock()  # a signal handler may end a run while this is held by the code it interrupts
         self._counts: dict[tuple[str, str], int] = {}
 
-    def expect(self, exporter: str) -> None:
+    def expect(self, exporter: str, reasons: tuple[str, ...] = REASONS) -> None:
         """Have an exporter's counters begin at zero, so that a first loss is seen as a rise."""
         with self._lock:
-            for reason in REASONS:
+            for reason in reasons:
                 self._counts.setdefault((exporter, reason), 0)
 
     def add(self, exporter: str, reason: str, records: int) -> None:

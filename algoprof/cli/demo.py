@@ -64,6 +64,7 @@ def command(*, keep: bool, timeout: float, output: Path) -> None:
         with _ended_in_order():
             _step(console, f"Building {ALGORITHM} from {_near(project)} and hosting it under the platform's contract")
             with DemoServer(project, lambda line: _line(console, line)) as server:
+                _show_build(console, server)
                 made = _call(console, server, timeout)
                 _show_calls(console, made)
                 _show_kill(console, made)
@@ -98,6 +99,14 @@ def _ended_in_order() -> Iterator[None]:
 
 def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
+
+
+def _show_build(console: Console, server: DemoServer) -> None:
+    builds = f"/v1/algorithms/{ALGORITHM}/builds"
+    newest = server.get(builds)["results"][0]
+    log: list[str] = server.get(f"{builds}/{newest['build_id']}/logs")["logs"].splitlines()
+    _line(console, f"its build has {newest['status']}; of the {len(log)} lines of its log, the last but one is")
+    _line(console, log[-2])
 
 
 def _call(console: Console, server: DemoServer, timeout: float) -> list[_Made]:
@@ -137,7 +146,7 @@ def _show_kill(console: Console, made: list[_Made]) -> None:
     if killed.call.profile is None:
         raise ServerError("the killed call brought no profile home")
     for path, node in killed.call.profile.open_sections():
-        _line(console, f"{'/'.join(path)}: open for {node.open_time:.2f} s")
+        _line(console, f"{'/'.join(path)}: open for {node.open_time:.3f} s")
     result = rescued.result
     _line(
         console,

@@ -120,10 +120,10 @@ def test_anytime_answers_before_the_timeout(routes):
     [
         ("200", "not str"),
         (None, "not NoneType"),
-        ({"cities": "200"}, "'cities' is a whole number from 2 to .*, not '200'"),
+        ({"cities": "200"}, "'cities' is a whole number from 2 on, not '200'"),
         ({"cities": True}, "not True"),
         ({"cities": 1}, "not 1"),
-        ({"cities": 10**9}, "not 1000000000"),
+        ({"cities": 10**9}, "'cities' is 1000000000, but only 2.... are known"),
         ({"cities": 2.5}, "not 2.5"),
         ({"mode": "fast"}, "'mode' is 'exhaustive' or 'anytime', not 'fast'"),
         ({"towns": 3}, "unknown input towns"),

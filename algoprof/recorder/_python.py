@@ -47,12 +47,26 @@ class Occurrence:
     )  # fmt: skip
 
     above: "Occurrence | None"
+    active: int  # nanoseconds it has run, where its steps are timed
     attributes: dict[str, object] | None
-    block: Block
-    inner: "Occurrence | None"
+    block: Block  # of the thread that opened it
+    closed: bool
+    depth: int
+    entry: int  # word offset of its open entry
+    folding: bool  # whether it, or one it stands in, recurs
+    inner: "Occurrence | None"  # while suspended: the innermost one inside it
+    name: int
+    nested: bool  # whether it was opened in its parent's thread and task
+    recursive: bool
+    resumed: int
     row: Row
     run: "RunState"
-    saved: "Occurrence | None"
+    saved: "Occurrence | None"  # while it runs: the innermost one of whoever resumed it
+    slot: int  # byte offset of its attributes
+    span: int
+    started: int
+    steps: int
+    task: object
     writer: "Writer"
 
 
@@ -286,7 +300,10 @@ class Writer:
 
     def _make_row(self, block: Block, run: "RunState", name: int, *, parent: int, flags: int) -> Row:
         """Publish a new row; where there is none left, the run's folded one, and then one that nobody reads."""
-        offset = block.take_row(folded=name == self._folded)
+        folded = name == self._folded
+        offset = block.take_row(folded=folded)
+        if offset is None and self.runs.forget_ended():
+            offset = block.take_row(folded=folded)
         words = self._words
         if offset is None:
             words[run.slot + at.RUN_FOLDED] += 1

@@ -3,6 +3,7 @@
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 
 SUFFIX = ".flight"
@@ -44,13 +45,11 @@ def flight_directory() -> Path:
 def flight_files(directory: Path) -> list[Path]:
     """Return the flight files in a directory, newest first; an unreadable directory has none."""
     found = []
-    try:
-        with os.scandir(directory) as entries:
-            for entry in entries:
+    with suppress(OSError), os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # its process ended meanwhile
                 if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
                     found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
-    except OSError:
-        return []
     return [Path(path) for _, path in sorted(found, reverse=True)]
 
 
@@ -78,6 +77,18 @@ def tidy(directory: Path) -> None:
                 path.unlink()
         except OSError:
             continue
+
+
+def remove_dead(path: str) -> None:
+    """Make way at a path that the user named: what a dead process left there goes.
+
+    Raises:
+        FileExistsError: if a living process writes there.
+    """
+    with suppress(FileNotFoundError):
+        if is_live(Path(path)):
+            raise FileExistsError(f"{path} is written by a living process")
+        Path(path).unlink()
 
 
 def is_live(path: Path) -> bool:

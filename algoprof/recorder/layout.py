@@ -217,7 +217,10 @@ def _encode_value(value: object) -> tuple[int, bytes]:
         return ord("i"), _INTEGER.pack(value)
     if isinstance(value, float):
         return ord("f"), _FLOAT.pack(value)
-    return ord("s"), str(value).encode("utf-8", "replace")
+    try:
+        return ord("s"), str(value).encode("utf-8", "replace")
+    except Exception:  # noqa: BLE001  (a value that cannot show itself)
+        return ord("s"), f"({type(value).__name__})".encode()
 
 
 def _decode_value(tag: int, data: bytes) -> str | int | float | bool | None:

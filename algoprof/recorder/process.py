@@ -98,7 +98,9 @@ def _made() -> FlightFile:
 
     path = os.environ.get("ALGOPROF_FLIGHT_FILE")
     try:
-        if not path:
+        if path:
+            directory.remove_dead(path)
+        else:
             folder = directory.flight_directory()
             directory.tidy(folder)
             path = str(folder / f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")

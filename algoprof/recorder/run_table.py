@@ -80,12 +80,15 @@ class RunTable:
         """Open a run and enter its root. Where the table is full, it becomes a section of the implicit run instead."""
         name = self._flight.name(facts.name, facts.module, facts.line)
         with self._lock:
-            run = self._claim(name)
+            run = self._claim(name, CUMULATIVE_LIMIT + 2 - len(self._cumulative))
         if run is None:
             return self._open_shared(name, attributes)
+        return self._open(run, facts, attributes)
+
+    def _open(self, run: RunState, facts: RunFacts, attributes: dict[str, object] | None) -> RunState:
         self._write_facts(run, facts)
         self._publish(run, at.OPEN)
-        run.root = self.writer.enter_root(run, name, attributes)
+        run.root = self.writer.enter_root(run, run.name, attributes)
         run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.offset >> 3
         return run
 
@@ -125,7 +128,11 @@ class RunTable:
         with self._lock:
             if self._implicit is None:
                 around = current.get()
-                self._implicit = self.open(RunFacts(program_name()))
+                facts = RunFacts(program_name())
+                run = self._claim(self._flight.name(facts.name))
+                if run is None:
+                    raise OutOfSpace  # never: a slot is kept for it
+                self._implicit = self._open(run, facts, None)
                 current.set(around)
             return self._implicit.root
 
@@ -144,6 +151,14 @@ class RunTable:
                 if row is not None:
                     self.writer.count(row, occurrence, ended, error)
 
+    def forget_ended(self) -> bool:
+        """Make room: give up the ended runs that are still readable; return whether there were any."""
+        with self._lock:
+            found = bool(self._readable)
+            while self._readable:
+                self._forget(self._readable.popleft())
+            return found
+
     @property
     def spare_block(self) -> Block:
         """The block shared by threads that find no other.
@@ -156,10 +171,11 @@ class RunTable:
                 self._spare = Block(self._flight, at.BLOCK_SHARED, segments=1)
             return self._spare
 
-    def _claim(self, name: int) -> RunState | None:
-        while not self._free and self._readable:
-            self._forget(self._readable.popleft())
-        if not self._free:
+    def _claim(self, name: int, kept: int = 0) -> RunState | None:
+        """Take a free slot, and leave some free; None if there are too few."""
+        if len(self._free) <= kept:
+            self.forget_ended()
+        if len(self._free) <= kept:
             return None
         self._words[at.HEADER_RUN_SERIAL] += 1
         return RunState(self._words[at.HEADER_RUN_SERIAL], self._free.pop(), name)

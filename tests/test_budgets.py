@@ -1,0 +1,155 @@
+"""Budgets: where a timeout comes from, what remains of it, and who says so in time."""
+
+import math
+import pickle
+import time
+
+import pytest
+
+from algoprof import BudgetExceeded, budget, control, profile, section
+
+
+def test_without_a_timeout_there_is_no_end():
+    with profile("job") as run:
+        assert (run.budget.timeout, run.budget.remaining, run.budget.used_ratio) == (math.inf, math.inf, 0.0)
+        run.budget.check()
+    assert budget().remaining == math.inf
+
+
+def test_the_argument():
+    with profile("job", timeout=10) as run:
+        assert budget() is run.budget
+        assert (budget().timeout, budget().source, budget().run) == (10.0, "argument", "job")
+        assert 9 < budget().remaining <= 10
+        assert budget().elapsed + budget().remaining == pytest.approx(10, abs=0.1)
+        assert 0 < budget().used_ratio < 0.1
+
+
+def test_the_environment(monkeypatch):
+    monkeypatch.setenv("ALGOPROF_TIMEOUT", "20")
+    with profile("job"):
+        assert (budget().timeout, budget().source) == (20.0, "environment")
+    with profile("job", timeout=10):
+        assert budget().timeout == 10.0
+    assert budget().remaining < 20
+
+
+def test_an_environment_that_cannot_be_meant_is_named_once_and_ignored(monkeypatch, caplog):
+    monkeypatch.setenv("ALGOPROF_TIMEOUT", "five minutes")
+    for _ in range(2):
+        with profile("job"):
+            assert budget().remaining == math.inf
+    (message,) = caplog.messages
+    assert "ALGOPROF_TIMEOUT='five minutes' is ignored" in message
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    path = tmp_path / "control"
+    monkeypatch.setenv("ALGOPROF_CONTROL", str(path))
+    return path
+
+
+def write_page(path, *, timeout, spent, traceparent=""):
+    now = time.monotonic_ns()
+    received = now - round(spent * 1e9)
+    deadline = received + round(timeout * 1e9)
+    control.write(path, control.Request(received, round(timeout * 1e9), deadline, "req-1", traceparent))
+
+
+def test_the_servers_control_page_counts_what_is_already_spent(page):
+    write_page(page, timeout=30, spent=12)
+    with profile("job") as run:
+        assert (budget().timeout, budget().source) == (30.0, "server")
+        assert 17 < budget().remaining <= 18
+        assert budget().elapsed >= 12
+    taken = run.snapshot()
+    assert taken.request_id == "req-1"
+    assert taken.budget_spent_ns == pytest.approx(12e9, abs=1e9)
+    assert taken.budget_used_ratio == pytest.approx(0.4, abs=0.05)
+
+
+def test_the_earlier_deadline_wins_over_the_argument(page):
+    write_page(page, timeout=30, spent=0)
+    with profile("job", timeout=600):
+        assert (budget().timeout, budget().source) == (30.0, "server")
+    with profile("job", timeout=5) as run:
+        assert (budget().timeout, budget().source) == (5.0, "argument")
+    assert run.snapshot().request_id == "req-1"
+
+
+def test_the_run_joins_the_callers_trace(page):
+    write_page(page, timeout=30, spent=0, traceparent=f"00-{'ab' * 16}-{'cd' * 8}-01")
+    with profile("job") as run:
+        pass
+    assert (run.snapshot().run_id, run.snapshot().parent_span_id) == ("ab" * 16, int("cd" * 8, 16))
+
+
+@pytest.mark.parametrize("content", [b"", b"ALGOCTL1", b"x" * 160])
+def test_a_page_that_is_none_is_no_timeout(page, content):
+    page.write_bytes(content)
+    with profile("job"):
+        assert budget().remaining == math.inf
+
+
+def test_a_run_inside_a_run_never_gets_more_than_remains():
+    with profile("outer", timeout=10):
+        with profile("inner", timeout=60):
+            assert (budget().source, budget().timeout) == ("parent", pytest.approx(10, abs=0.5))
+        with profile("inner", timeout=1):
+            assert (budget().source, budget().timeout) == ("argument", 1.0)
+        assert budget().run == "outer"
+
+
+def test_check_raises_when_nothing_is_left_and_says_where():
+    with profile("job", timeout=0.001), section("improve"):
+        while budget().remaining:
+            time.sleep(0.001)
+        with pytest.raises(
+            BudgetExceeded, match=r"job has used .* s of its budget of 0.001 s, in section job/improve"
+        ) as e:
+            budget().check()
+    assert isinstance(e.value, TimeoutError)
+    assert (e.value.run, e.value.section, e.value.timeout) == ("job", "job/improve", 0.001)
+    assert str(pickle.loads(pickle.dumps(e.value))) == str(e.value)
+
+
+def test_thresholds_are_told_while_the_run_is_open(run_python):
+    done = run_python("""
+        import time
+        from algoprof import profile, section
+        with profile("job", timeout=0.5) as run:
+            with section("improve"), section("two_opt"):
+                while run.threshold < 0.95:
+                    time.sleep(0.005)
+        print("told", run.threshold)
+        """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
+    first, second = done.stderr.splitlines()
+    assert first.startswith("job has used 80 % of its budget of 0.5 s; open: improve > two_opt (0.")
+    assert second.startswith("job has used 95 % of its budget of 0.5 s; open: improve > two_opt (0.")
+    assert done.stdout == "told 0.95\n"
+
+
+def test_a_run_that_ends_in_time_is_not_told_of(run_python):
+    done = run_python("""
+        import time
+        from algoprof import profile
+        for _ in range(50):
+            with profile("job", timeout=0.2):
+                pass
+        time.sleep(0.25)
+        """)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_many_runs_need_one_thread(run_python):
+    done = run_python("""
+        import threading
+        from contextlib import ExitStack
+        from algoprof import profile
+        with ExitStack() as stack:
+            for n in range(50):
+                stack.enter_context(profile(f"job {n}", timeout=100))
+            print(threading.active_count())
+        """)
+    assert (done.stdout, done.stderr) == ("2\n", "")

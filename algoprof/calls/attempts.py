@@ -1,5 +1,6 @@
 """One call from its beginning to its record, whatever transport carries it."""
 
+import logging
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -30,6 +31,9 @@ class Response:
     result: Any
     metadata: Metadata
     call: Call
+
+
+_warned: list[str] = []  # what was said already: a platform that sends one bad profile sends many
 
 
 class Attempt:
@@ -118,6 +122,8 @@ class Attempt:
 
     def _end(self, reply: Reply, *, status: int | None = None, response_bytes: int = 0) -> Call:
         self._ended = True
+        if reply.profile_flaw:
+            _warn_once(f"the profile that came home from {self._reference} is not used: {reply.profile_flaw}")
         call = Call(
             algorithm=str(self._reference),
             started_ns=self._started_ns,
@@ -143,3 +149,9 @@ class Attempt:
 def _hexadecimal(count: int) -> str:
     """Return random bytes as hexadecimal digits, not all zero: that would be no identity in a W3C trace context."""
     return secrets.token_hex(count - 1) + f"{secrets.randbelow(255) + 1:02x}"
+
+
+def _warn_once(sentence: str) -> None:
+    if not _warned:
+        _warned.append(sentence)
+        logging.getLogger("algoprof").warning("%s; this is said once", sentence)

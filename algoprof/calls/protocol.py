@@ -99,6 +99,8 @@ class Reply:
     queue_ns: int | None = None
     load_ns: int | None = None
     profile: Profile | None = None
+    profile_flaw: str = ""
+    """Why a profile that came along is not believed; empty if none came, or one that is."""
 
 
 def build(
@@ -223,18 +225,20 @@ def _known(data: Mapping[str, Any]) -> dict[str, Any]:
         "duration_ns": duration_ns,
         "queue_ns": _nanoseconds(ours.get("queue")),
         "load_ns": _nanoseconds(ours.get("load")),
-        "profile": _profile(ours.get("profile")),
+        **_profile(ours.get("profile")),
     }
 
 
-def _profile(data: object) -> Profile | None:
-    """Return the remote profile; None if there is none, or none that can be trusted to be one."""
-    if data is None or _weighs_more_than(_LARGEST_PROFILE, data):
-        return None
+def _profile(data: object) -> dict[str, Any]:
+    """Return the remote profile, or what is wrong with it: what comes from afar may be anything."""
+    if data is None:
+        return {}
+    if _weighs_more_than(_LARGEST_PROFILE, data):
+        return {"profile_flaw": f"it is over {_LARGEST_PROFILE:,} characters"}
     try:
-        return from_json(data)
-    except (ValueError, TypeError, RecursionError):
-        return None
+        return {"profile": from_json(data)}
+    except (ValueError, TypeError, RecursionError) as error:
+        return {"profile_flaw": _text(str(error), 200) or type(error).__name__}
 
 
 def _weighs_more_than(limit: int, data: object) -> bool:

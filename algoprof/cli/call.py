@@ -193,11 +193,12 @@ def _tell(call: Call, stdout: str, tree: bool) -> None:
 def _summary(call: Call) -> str:
     """Return one line of duration against timeout."""
     ratio = "" if call.budget_used_ratio is None else f" ({call.budget_used_ratio:.1%} of it used)"
-    ran = "its duration is not known" if call.duration is None else f"ran {call.duration:.3f} s"
+    if call.duration is None:
+        return f"{call.algorithm}: {call.outcome} after {call.wall:.3f} s; its timeout was {call.timeout:g} s{ratio}"
     parts = [("queue", call.queue), ("load", call.load), ("run", call.duration)]
     split = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in parts if seconds is not None)
     wall = f"; {call.wall:.3f} s in all" + (f" with {split}" if call.queue is not None else "")
-    return f"{call.algorithm}: {call.outcome}, {ran} of {call.timeout:g} s{ratio}{wall}"
+    return f"{call.algorithm}: {call.outcome}, ran {call.duration:.3f} s of {call.timeout:g} s{ratio}{wall}"
 
 
 def _tell_failure(error: CallError) -> None:

@@ -94,6 +94,13 @@ def test_the_remote_profile_comes_home(platform, algo):
     assert platform.asked[0].headers["x-algoprof-profile"] == "1"
 
 
+def test_a_profile_that_is_not_believed_is_told_once(platform, algo, caplog, monkeypatch):
+    monkeypatch.setattr(attempts, "_warned", [])
+    platform.answers({"result": 1, "metadata": {"duration": 2, "algoprof": {"profile": {"algoprof": 99}}}})
+    assert [algo.pipe(None).call.profile for _ in range(3)] == [None] * 3
+    assert len([one for one in caplog.messages if "made by a newer algoprof" in one]) == 1
+
+
 def test_raw_and_void(platform, algo):
     platform.answers(b"bare", headers={"Content-Type": "text/plain"})
     response = algo.set_options(output="raw").pipe(None)

@@ -85,6 +85,7 @@ def test_the_split_and_the_profile_come_home():
 def test_a_forged_extension_is_passed_over(forged):
     reply = read(success(algoprof=forged))
     assert (reply.outcome, reply.profile, reply.queue_ns, reply.load_ns) == ("ok", None, None, None)
+    assert bool(reply.profile_flaw) == (isinstance(forged, dict) and "profile" in forged)
 
 
 def test_a_profile_nested_past_all_bounds_is_passed_over():

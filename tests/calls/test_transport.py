@@ -183,6 +183,13 @@ def test_neither_netrc_nor_a_proxy_gets_in_between(platform, make_client, monkey
     assert [asked.headers.get("authorization") for asked in platform.asked] == ["Simple simKey", None]
 
 
+def test_a_proxy_is_used_for_other_machines_under_the_same_deadline(raw_server, make_client, monkeypatch):
+    monkeypatch.setenv("http_proxy", raw_server(trickles(OK + b"X-Slow: ")))
+    call = ended(make_client("simKey", "http://platform.invalid", grace=0.1), timeout=0.2)
+    assert call.outcome == "client_timeout"
+    assert call.wall < 5
+
+
 def test_a_fork_gets_connections_of_its_own(platform, make_client):
     client = make_client("simKey", platform.address)
     assert ended(client).outcome == "ok"

@@ -74,11 +74,22 @@ def encode(result: object) -> str:
         content_type, result = "binary", base64.b64encode(result).decode("ascii")
     elif isinstance(result, str):
         content_type = "text"
+    reply = {"result": result, "metadata": {"content_type": content_type}}
     try:
-        return json.dumps({"result": result, "metadata": {"content_type": content_type}}, allow_nan=False)
+        text = json.dumps(reply, allow_nan=False, ensure_ascii=False)  # half the size of \\u escapes, or less
+        return text if _is_utf8(text) else json.dumps(reply)
     except (TypeError, ValueError, RecursionError) as error:
         reason = next(_faults(result, "result", ()), f"the result cannot be written as JSON ({error})")
     raise TypeError(f"{reason}; {_WAY_OUT}")
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text can be sent as it is: one with lone surrogates cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def failure(error: BaseException, default_type: str) -> str:
@@ -99,10 +110,11 @@ def authors_traceback(error: BaseException | None) -> list[str]:
     """Return the traceback without the frames of this file, ADK and the import system at its head."""
     if error is None:
         return []
+    files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
     entry = error.__traceback__
     while entry is not None and entry.tb_frame.f_code.co_filename.startswith(tuple(_hidden)):
         entry = entry.tb_next
-    if entry is None and not isinstance(error, SyntaxError):
+    if entry is None and not isinstance(error, SyntaxError) and files[-1:] != [__file__]:
         entry = error.__traceback__  # it is ADK's own
     return traceback.format_exception(type(error), error, entry)
 

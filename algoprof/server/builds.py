@@ -190,6 +190,8 @@ def _note(log: BinaryIO, text: str) -> None:
 def _last_error(lines: list[str]) -> str:
     """Return pip's last word on what went wrong, ready to be put behind a reason."""
     found = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    if not found or found[-1].startswith("Exception"):
+        found = [line.strip() for line in lines if line.strip()]
     return f": {found[-1][:300]}" if found else ""
 
 

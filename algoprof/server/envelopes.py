@@ -37,13 +37,16 @@ class Refusal(Exception):  # noqa: N818  (an answer rather than an error of ours
 
 
 class Json(Response):
-    """A JSON response in ASCII, so that any string a program can hold can be sent."""
+    """A JSON response, in which any string that a program can hold can be sent."""
 
     media_type = "application/json"
 
     def render(self, content: object) -> bytes:
         """Return the content as compact JSON."""
-        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
+        try:
+            return json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
+            return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def refused(refusal: Refusal) -> Json:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
 
-def profile_of(directory: Path, request_id: str, pid: int) -> "Profile | None":
+def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None = None) -> "Profile | None":
     """Return the profile of a request, or None if the algorithm recorded nothing for it.
 
     Where several processes recorded runs of the request, the roots of the others stand beside the worker's own.
@@ -20,6 +20,7 @@ def profile_of(directory: Path, request_id: str, pid: int) -> "Profile | None":
         directory: the worker's flight directory.
         request_id: the server's name for the request.
         pid: the worker's process.
+        died_ns: when it was killed, on the monotonic clock; None if it lives.
     """
     if not any(directory.iterdir()):
         return None
@@ -30,7 +31,7 @@ def profile_of(directory: Path, request_id: str, pid: int) -> "Profile | None":
     found: list[Profile] = []
     for path in flight_files(directory):
         try:
-            flight = read(path)
+            flight = read(path, at_ns=died_ns)
             if not flight.alive:
                 path.unlink()
         except (ProfileFileError, OSError):

@@ -112,7 +112,7 @@ def line(content_type: str, content_encoding: str, content: bytes) -> bytes:
     if kind == "application/json":
         named, data = b"json", _json(content)
     elif kind in _TEXT_TYPES:
-        named, data = b"text", json.dumps(_utf8(content)).encode()
+        named, data = b"text", json.dumps(_utf8(content), ensure_ascii=False).encode()
     elif kind == "application/octet-stream":
         named, data = b"binary", b'"' + base64.b64encode(content) + b'"'
     else:

@@ -149,11 +149,12 @@ class Replicas:
                 outcome.load = now - begun
             else:
                 outcome.run = now - worker.started
+        died_ns = None if outcome.end == "reply" else time.monotonic_ns()
         if outcome.end == "timeout":
             await worker.halt()
         outcome.stdout = worker.take_output()
         if job.profile or outcome.end == "timeout":
-            outcome.profile = await asyncio.to_thread(profile_of, worker.flights, job.request_id, worker.pid)
+            outcome.profile = await asyncio.to_thread(profile_of, worker.flights, job.request_id, worker.pid, died_ns)
 
     def _idle_worker(self) -> Worker | None:
         while self._idle:

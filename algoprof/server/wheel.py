@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import algoprof
+from algoprof.errors import ServerError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # one time for every file: equal content makes an equal wheel
 _LEFT_OUT = ("__pycache__",)
@@ -26,13 +27,17 @@ def build(directory: Path) -> Path:
 
     Raises:
         OSError: if it cannot be written.
+        ServerError: if the running algoprof is not installed.
     """
     distribution = metadata.distribution("algoprof")
     package = Path(algoprof.__file__).parent
     files = {f"algoprof/{name}": path.read_bytes() for name, path in _package_files(package)}
     information = f"algoprof-{distribution.version}.dist-info"
     tag = _tag(files)
-    files[f"{information}/METADATA"] = (distribution.read_text("METADATA") or "").encode()
+    description = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")  # the latter of a checkout
+    if not description:
+        raise ServerError("algoprof runs without being installed, so no wheel of it can be made; pip install it")
+    files[f"{information}/METADATA"] = description.encode()
     files[f"{information}/WHEEL"] = _wheel_text(tag).encode()
     files[f"{information}/entry_points.txt"] = (distribution.read_text("entry_points.txt") or "").encode()
     files[f"{information}/RECORD"] = _record(files, f"{information}/RECORD").encode()

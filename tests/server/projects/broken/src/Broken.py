@@ -1,0 +1,5 @@
+"""Its requirements cannot be installed."""
+
+
+def apply(input):
+    return input

@@ -1,0 +1,9 @@
+"""A classic algorithm: found by its name, imported as a package, so that relative imports work."""
+
+from .helper import greet
+
+
+def apply(input):
+    if input == "fail":
+        raise KeyError("no such thing")
+    return greet(input)

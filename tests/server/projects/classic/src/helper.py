@@ -1,0 +1,5 @@
+"""What the algorithm imports."""
+
+
+def greet(name):
+    return f"hello {name}"

@@ -1,0 +1,132 @@
+"""An algorithm that does what its input says."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+print("loading")
+count = 0
+
+
+def apply(input):
+    global count
+    count += 1
+    if not isinstance(input, dict) or "do" not in input:
+        return input
+    return globals()[input["do"]](**{key: value for key, value in input.items() if key != "do"})
+
+
+def say(out="out", err="err"):
+    print(out)
+    print(err, file=sys.stderr)
+    print("unfinished", end="")
+    return "said"
+
+
+def fail(message="it failed", error_type=None):
+    error = ValueError(message)
+    if error_type:
+        error.error_type = error_type
+    raise error
+
+
+def hang(before="before the hang"):
+    print(before)
+    print("half a line", end="")
+    time.sleep(1000)
+
+
+def hang_with_children():
+    """Hang, with a child that ignores SIGTERM and one that is stopped, and this process stopped in the end."""
+    ignoring = subprocess.Popen(
+        [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()"]
+    )
+    stopped = subprocess.Popen(["sleep", "1000"])
+    os.kill(stopped.pid, signal.SIGSTOP)
+    print("pids", os.getpid(), ignoring.pid, stopped.pid)
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def end(code=3):
+    os._exit(code)
+
+
+def leave(code=4):
+    sys.exit(code)
+
+
+def crash():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def late():
+    """Print after the answer."""
+    threading.Timer(0.2, print, ["much too late"]).start()
+    return "early"
+
+
+def counted():
+    return count
+
+
+def state():
+    return {
+        "argv": sys.argv,
+        "cwd": os.getcwd(),
+        "stdin": os.fstat(0).st_ino == os.stat(os.devnull).st_ino,
+        "api": os.environ.get("ALGORITHMIA_API"),
+        "variables": sorted(name for name in os.environ if name.startswith("ALGOPROF_")),
+        "pid": os.getpid(),
+        "open": len(os.listdir("/proc/self/fd")),
+    }
+
+
+def large(mebibytes):
+    return "x" * (mebibytes * 1024 * 1024)
+
+
+def flood(lines):
+    for number in range(lines):
+        print(number, "x" * 90)
+    return lines
+
+
+def binary():
+    return bytes(range(256))
+
+
+def unserializable():
+    return {"frames": [1, 2, 3, object()]}
+
+
+def nan():
+    return {"scores": [0.5, float("nan")]}
+
+
+def tuple_key():
+    return {"a": {(1, 2): 3}}
+
+
+def circular():
+    value = []
+    value.append({"again": value})
+    return value
+
+
+def surrogate():
+    return "\ud800 and \U0001f600"
+
+
+def garbage(text):
+    """Write to the reply pipe what is no reply, and never answer."""
+    with open(os.environ["ALGOPROF_REPLY_FIFO"], "w") as pipe:
+        pipe.write(text)
+    time.sleep(1000)
+
+
+def sleep(seconds):
+    time.sleep(seconds)
+    return seconds

@@ -1,0 +1,28 @@
+"""An algorithm that records itself."""
+
+import multiprocessing
+import time
+
+from algoprof import budget, profile, section
+
+
+@profile
+def apply(input):
+    with section("load"):
+        time.sleep(0.02)
+    for _ in range(input.get("rounds", 3)):
+        with section("improve"):
+            time.sleep(input.get("nap", 0.01))
+    if input.get("fail"):
+        raise ValueError("no way")
+    if input.get("child"):
+        child = multiprocessing.get_context("fork").Process(target=work)
+        child.start()
+        child.join()
+    now = budget()
+    return {"timeout": now.timeout, "remaining": now.remaining, "source": now.source}
+
+
+def work():
+    with section("work"):
+        time.sleep(0.02)

@@ -24,6 +24,7 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "timeouts": {"errors", "control"},
     "budgets": {"errors", "recorder", "timeouts"},
     "wrapping": {"errors"},
+    "propagation": set(),
     "sections": {"errors", "profiles", "recorder", "wrapping"},
     "watcher": {"errors", "profiles", "recorder", "budgets", "runs", "delivery"},
     "runs": {"errors", "profiles", "recorder", "timeouts", "budgets", "wrapping", "sections", "watcher", "delivery"},

@@ -1,6 +1,7 @@
 """Profiles as versioned JSON: in files, in a server's answer, in reports for scripts."""
 
 import json
+import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ MAX_BYTES = 64 * 1024 * 1024
 """A file larger than this is refused unread."""
 MAX_DEPTH = 200
 """Nodes nested deeper than this are refused; the recorder folds at 128."""
-_LARGEST = 2**63
+_LARGEST = 2**64
 
 
 def to_json(profile: Profile) -> dict[str, Any]:
@@ -171,7 +172,7 @@ def _fits(value: object, kind: Any) -> bool:
     if origin is Mapping:
         return isinstance(value, dict)
     if kind is float:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _LARGEST
     return isinstance(value, kind)

@@ -5,7 +5,6 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
-from types import MappingProxyType
 from typing import Literal
 
 from algoprof.profiles.histogram import EMPTY, Histogram
@@ -18,8 +17,6 @@ SpanKind = Literal["first", "slowest", "failed", "open"]
 
 Attribute = str | int | float | bool
 """What a section's attribute may hold."""
-
-_NO_ATTRIBUTES: Mapping[str, Attribute] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Span:
     parent_id: int = 0
     thread: int = 0
     error: str | None = None
-    attributes: Mapping[str, Attribute] = field(default_factory=lambda: _NO_ATTRIBUTES)
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
     @property
     def duration(self) -> float:
@@ -203,7 +200,7 @@ class Profile:
     inexact: bool = False
     pid: int = 0
     program: str = ""
-    environment: Mapping[str, Attribute] = field(default_factory=lambda: _NO_ATTRIBUTES)
+    environment: Mapping[str, Attribute] = field(default_factory=dict)
 
     @property
     def duration(self) -> float:

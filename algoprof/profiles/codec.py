@@ -89,7 +89,8 @@ def _fields_of(record: Profile | Node | Span) -> dict[str, Any]:
             values[field.name] = dict(value)
         elif value != field.default:
             values[field.name] = value
-    return {key: value for key, value in values.items() if value not in ([], {})}
+    required = {field.name for field in fields(record) if field.default is field.default_factory is MISSING}
+    return {key: value for key, value in values.items() if value not in ([], {}) or key in required}
 
 
 def _profile(data: dict[str, Any]) -> Profile:

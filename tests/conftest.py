@@ -91,3 +91,18 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
         )
 
     return run
+
+
+@pytest.fixture
+def bare_python() -> Callable[[str], str]:
+    """Run a script that sees algoprof and the standard library alone, and return what it prints.
+
+    Nothing else loads modules there: neither installed packages nor the measuring of coverage.
+    """
+
+    def run(script: str) -> str:
+        command = [sys.executable, "-S", "-c", textwrap.dedent(script)]
+        environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+        return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    return run

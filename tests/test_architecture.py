@@ -3,7 +3,6 @@
 import ast
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -190,19 +189,13 @@ def test_the_import_reader_sees_every_kind(tmp_path, monkeypatch):
     }
 
 
-def bare_python(script: str) -> str:
-    """Run a script that sees this project and the standard library and nothing else, and return what it prints."""
-    command = [sys.executable, "-S", "-c", script]
-    return subprocess.run(command, env={"PYTHONPATH": str(ROOT)}, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def test_importing_algoprof_loads_nothing_heavy():
+def test_importing_algoprof_loads_nothing_heavy(bare_python):
     loaded = set(bare_python("import sys, algoprof; print(*sys.modules)").split())
     assert "algoprof" in loaded
     assert loaded.isdisjoint(HEAVY)
 
 
-def test_the_public_names_are_declared_once_and_sorted():
+def test_the_public_names_are_declared_once_and_sorted(bare_python):
     import algoprof
 
     bound = bare_python(

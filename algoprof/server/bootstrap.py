@@ -79,7 +79,7 @@ def encode(result: object) -> str:
         text = json.dumps(reply, allow_nan=False, ensure_ascii=False)  # half the size of \\u escapes, or less
         return text if _is_utf8(text) else json.dumps(reply)
     except (TypeError, ValueError, RecursionError) as error:
-        reason = next(_faults(result, "result", ()), f"the result cannot be written as JSON ({error})")
+        reason = _first_fault(result) or f"the result cannot be written as JSON ({error})"
     raise TypeError(f"{reason}; {_WAY_OUT}")
 
 
@@ -221,13 +221,18 @@ def _text_of(error: BaseException) -> str:
         return type(error).__name__
 
 
+def _first_fault(result: object) -> str:
+    try:
+        return next(_faults(result, "result", ()), "")
+    except RecursionError:
+        return "the result is nested too deeply for JSON"
+
+
 def _faults(value: object, path: str, around: tuple[int, ...]) -> Iterator[str]:
     """Yield what cannot be JSON, with its path."""
     if isinstance(value, (dict, list, tuple)):
         if id(value) in around:
             yield f"{path} contains itself"
-        elif len(around) > 900:  # json gives up at about a thousand
-            yield f"{path[:80]}... is nested too deeply for JSON"
         else:
             yield from _faults_within(value, path, (*around, id(value)))
     elif isinstance(value, float):

@@ -60,7 +60,7 @@ def find(directory: str | Path) -> Project:
     owner, name = _identity(path)
     source = _source(path, name)
     names = _names_bound(source)
-    makes_adk = "ADK" in names.called or (path / ".adk").exists()
+    makes_adk = names.adk or (path / ".adk").exists()
     if not makes_adk and "apply" not in names.bound:
         raise ProjectError(source, "has no function 'apply'; define 'def apply(input): ...' in it")
     module = ".".join(source.relative_to(path).with_suffix("").parts)
@@ -123,23 +123,24 @@ def _source(path: Path, name: str) -> Path:
 
 def _hostable(file: Path) -> bool:
     names = _names_bound(file)
-    return "apply" in names.bound or "ADK" in names.called
+    return names.adk or "apply" in names.bound
 
 
 @dataclass(frozen=True, slots=True)
 class _Names:
     bound: frozenset[str]
-    called: frozenset[str]
+    adk: bool
 
 
 def _names_bound(file: Path) -> _Names:
-    """Return the names that a module binds at its top level, and the names it calls anywhere."""
+    """Return the names that a module binds at its top level, and whether it makes an ADK."""
     if file.stat().st_size > _SOURCE_LIMIT:
         raise ProjectError(file, "is larger than 10 MiB, so it is not read as the algorithm's source")
     try:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
-        raise ProjectError(file, f"line {error.lineno}: {error.msg}; correct it and serve again") from None
+        where = f"line {error.lineno}: " if error.lineno else ""
+        raise ProjectError(file, f"{where}{error.msg}; correct it and serve again") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ProjectError(file, f"is not readable as Python ({error or type(error).__name__})") from None
     bound: set[str] = set()
@@ -155,12 +156,17 @@ def _names_bound(file: Path) -> _Names:
                     for node in ast.walk(statement)
                     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
                 )
-    called = {
-        node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute))
-    }
-    return _Names(frozenset(bound), frozenset(called))
+    return _Names(frozenset(bound), any(_makes_adk(node) for node in ast.walk(tree)))
+
+
+def _makes_adk(node: ast.AST) -> bool:
+    match node:
+        case ast.Call(func=ast.Name(id="ADK") | ast.Attribute(attr="ADK")):
+            return True
+        case ast.ImportFrom(module="adk" | "adk.ADK" | "Algorithmia", names=aliases):
+            return any(alias.name == "ADK" for alias in aliases)
+        case _:
+            return False
 
 
 def _top_level(statements: list[ast.stmt]) -> list[ast.stmt]:

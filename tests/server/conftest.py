@@ -15,6 +15,8 @@ import pytest
 import requests
 
 PROJECTS = Path(__file__).parent / "projects"
+collect_ignore = ["projects"]
+"""Algorithms are no tests: importing one would run it."""
 
 
 class Serving:

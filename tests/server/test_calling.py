@@ -2,9 +2,9 @@
 
 import base64
 import json
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -187,8 +187,7 @@ def test_the_timeout_takes_the_whole_process_group_stopped_ones_too(server):
 
 def _runs(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
 
@@ -315,7 +314,7 @@ def test_an_adk_project_loads_answers_and_fails_with_its_authors_words(server):
 def test_the_algorithm_finds_itself_as_on_the_platform(server):
     state = server.call(PLAIN, {"do": "state"})["result"]
     assert state["argv"] == [f"{state['cwd']}/behaviour.py"]
-    assert os.path.isfile(state["argv"][0])
+    assert Path(state["argv"][0]).is_file()
     assert state["stdin"]
     assert state["api"] == server.address
     assert state["variables"] == [
@@ -329,7 +328,7 @@ def test_the_algorithm_finds_itself_as_on_the_platform(server):
 def test_many_calls_leave_nothing_open(server, scaled):
     def opened():
         worker = server.call(PLAIN, {"do": "state"})["result"]["open"]
-        return len(os.listdir(f"/proc/{server.process.pid}/fd")), worker
+        return sum(1 for _ in Path(f"/proc/{server.process.pid}/fd").iterdir()), worker
 
     server.call(PLAIN, {"do": "end"})
     before = opened()
@@ -347,3 +346,12 @@ def test_errors_are_kept_for_the_error_log(server):
     assert row["error_type"] == "AlgorithmError"
     assert "KeyError" in row["error"]
     assert (row["username"], row["algoname"], row["algoversion"]) == ("demo", "Classic", "1.0.0")
+
+
+def test_more_calls_at_once_than_the_platform_takes_are_refused(server):
+    with ThreadPoolExecutor(90) as pool:
+        held = {"do": "sleep", "seconds": 3}
+        answers = list(pool.map(lambda _: server.post(f"{PLAIN}?timeout=2", held), range(90)))
+    assert sum(answer.status_code == 429 for answer in answers) == 10
+    assert sum(answer.status_code == 200 for answer in answers) == 80
+    assert server.call(PLAIN, "after")["result"] == "after"

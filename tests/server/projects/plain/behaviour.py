@@ -1,3 +1,4 @@
+# ruff: noqa: A002  (`input` is what the platform calls it)
 """An algorithm that does what its input says."""
 
 import os
@@ -6,14 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 print("loading")
-count = 0
+made = []
 
 
 def apply(input):
-    global count
-    count += 1
+    made.append(1)
     if not isinstance(input, dict) or "do" not in input:
         return input
     return globals()[input["do"]](**{key: value for key, value in input.items() if key != "do"})
@@ -69,18 +70,18 @@ def late():
 
 
 def counted():
-    return count
+    return len(made)
 
 
 def state():
     return {
         "argv": sys.argv,
-        "cwd": os.getcwd(),
-        "stdin": os.fstat(0).st_ino == os.stat(os.devnull).st_ino,
+        "cwd": str(Path.cwd()),
+        "stdin": os.fstat(0).st_ino == Path(os.devnull).stat().st_ino,
         "api": os.environ.get("ALGORITHMIA_API"),
         "variables": sorted(name for name in os.environ if name.startswith("ALGOPROF_")),
         "pid": os.getpid(),
-        "open": len(os.listdir("/proc/self/fd")),
+        "open": sum(1 for _ in Path("/proc/self/fd").iterdir()),
     }
 
 
@@ -122,8 +123,7 @@ def surrogate():
 
 def garbage(text):
     """Write to the reply pipe what is no reply, and never answer."""
-    with open(os.environ["ALGOPROF_REPLY_FIFO"], "w") as pipe:
-        pipe.write(text)
+    Path(os.environ["ALGOPROF_REPLY_FIFO"]).write_text(text)
     time.sleep(1000)
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: A002  (`input` is what the platform calls it)
 """An algorithm as the platform's documentation writes it."""
 
 from Algorithmia import ADK

@@ -1,3 +1,4 @@
+# ruff: noqa: A002  (`input` is what the platform calls it)
 """Its requirements cannot be installed."""
 
 

@@ -1,0 +1,218 @@
+"""`algoprof serve` as a process: how it starts, refuses, stops, and what it leaves."""
+
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+ECHO = {"main.py": "import time\n\n\ndef apply(input):\n    time.sleep(input)\n    return input\n"}
+
+
+def run(*arguments, **options):
+    command = [sys.executable, "-m", "algoprof", "serve", *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, **options)
+
+
+def children(pid):
+    return [
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+
+
+def gone(pids, patience=5):
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
+            return True
+    return False
+
+
+def scratch_of(pid):
+    opened = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
+    return next(path.parent for path in opened if "algoprof-serve-" in str(path))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_stops_it_with_all_it_started(serve, project, number):
+    serving = serve(project("echo", ECHO))
+    answers = []
+    serving.call("local/echo", 0)
+    workers = children(serving.process.pid)
+    scratch = scratch_of(serving.process.pid)
+    assert len(workers) == 1
+    with_call = threading.Thread(target=lambda: answers.append(serving.post("local/echo", 50)))
+    with_call.start()
+    while not Path(f"/proc/{workers[0]}/wchan").exists() or not _sleeps(workers[0]):
+        pass
+    began = time.monotonic()
+    assert serving.stop(number) == 0
+    assert time.monotonic() - began < 5
+    with_call.join()
+    assert answers[0].status_code == 503
+    assert "stopped" in answers[0].json()["error"]["message"]
+    assert gone(workers)
+    assert not scratch.exists()
+    assert "Traceback" not in serving.said
+
+
+def _sleeps(pid):
+    """Whether a process is in `time.sleep`."""
+    return Path(f"/proc/{pid}/syscall").read_text().split()[0] in ("35", "230")  # nanosleep, clock_nanosleep
+
+
+def test_when_it_is_killed_its_workers_go_with_it_and_the_next_one_cleans_up(serve, project):
+    serving = serve(project("echo", ECHO))
+    serving.call("local/echo", 0)
+    workers, scratch = children(serving.process.pid), scratch_of(serving.process.pid)
+    assert serving.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert gone(workers)
+    assert scratch.exists()
+    assert serve(project("echo", ECHO)).call("local/echo", 0)["result"] == 0
+    assert not scratch.exists()
+
+
+def test_a_signal_in_the_middle_of_a_build_stops_that_too(project, tmp_path):
+    slow = {
+        "setup.py": "import time\ntime.sleep(100)\n",
+        "requirements.txt": "./\n",
+        "main.py": "def apply(input): ...\n",
+    }
+    directory = project("slow", slow)
+    with (tmp_path / "stderr").open("wb") as errors:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "algoprof",
+                "serve",
+                str(directory),
+                "--port",
+                "0",
+                "--data",
+                str(tmp_path / "data"),
+            ],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        )
+    logs = tmp_path / "data" / "logs"
+    while not any("pip" in log.read_text() for log in (logs.glob("*.log") if logs.exists() else [])):
+        assert process.poll() is None
+    started = children(process.pid)
+    process.send_signal(signal.SIGTERM)
+    out, _ = process.communicate(timeout=20)
+    assert (process.returncode, out) == (0, b"")
+    assert gone(started)
+
+
+def test_what_it_keeps_is_private(serve, project):
+    serving = serve(project("echo", ECHO))
+    for name in ("key", "address", "algoprof.sqlite3", "lock"):
+        assert stat.S_IMODE((serving.data / name).stat().st_mode) == 0o600, name
+    assert stat.S_IMODE(serving.data.stat().st_mode) == 0o700
+    assert (serving.data / "address").read_text().strip() == serving.address
+    assert serving.said.count(serving.key) == 1
+
+
+def test_the_key_of_the_environment_counts_and_is_neither_kept_nor_shown(project, serve, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "key").write_text("simKept")
+    serving = serve(project("echo", ECHO), data=data, env={"ALGORITHMIA_API_KEY": "simGiven"})
+    assert serving.post("local/echo", 0).status_code == 401  # the kept one
+    url = f"{serving.address}/v1/algo/local/echo"
+    assert requests.post(url, json=0, headers={"Authorization": "simGiven"}, timeout=20).json()["result"] == 0
+    assert "simGiven" not in serving.said
+    assert (data / "key").read_text() == "simKept"
+
+
+def test_it_does_not_bind_beyond_loopback_without_a_key_of_ones_own(project, tmp_path):
+    done = run(project("echo", ECHO), "--host", "0.0.0.0", "--port", "0", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    assert "set ALGORITHMIA_API_KEY" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_port_in_use_is_one_sentence(project, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run(project("echo", ECHO), "--port", port, "--data", tmp_path / "data")
+    assert done.returncode == 1
+    assert f"algoprof: error: 127.0.0.1:{port} cannot be bound" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_two_servers_do_not_share_a_data_directory(serve, project):
+    serving = serve(project("echo", ECHO))
+    done = run(project("echo", ECHO), "--port", "0", "--data", serving.data)
+    assert done.returncode == 1
+    assert f"another server uses {serving.data}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({}, "has no algorithm: make src/bad.py with 'def apply(input): ...' in it"),
+        ({"bad.py": "x = 1\n"}, "bad.py: has no function 'apply'; define 'def apply(input): ...' in it"),
+        ({"bad.py": "def apply(:\n"}, "bad.py: line 1: "),
+        ({"bad.py": "def apply(i): ...\n", "requirements.txt": "./none\n"}, "requirements.txt: pip could not install"),
+        ({"algorithmia.conf": "{", "bad.py": "def apply(i): ...\n"}, "algorithmia.conf: is not readable as JSON"),
+    ],
+)
+def test_a_project_that_cannot_be_hosted_is_one_sentence(project, tmp_path, files, words):
+    directory = project("bad", files | {"README.md": ""})
+    done = run(directory, "--port", "0", "--data", tmp_path / "data")
+    assert (done.returncode, done.stdout) == (1, "")
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("algoprof: error: ")
+    assert words in last
+    assert "Traceback" not in done.stderr
+
+
+def test_one_bad_project_among_others_is_left_out(serve, project, tmp_path):
+    serving = serve(project("echo", ECHO), tmp_path / "nothing")
+    assert serving.call("local/echo", 0)["result"] == 0
+    assert "left out: " in serving.said
+    assert "is no folder" in serving.said
+
+
+def test_two_projects_of_one_name_are_refused(project, tmp_path):
+    (tmp_path / "other").mkdir()
+    first = project("echo", ECHO)
+    second = tmp_path / "other" / "echo"
+    shutil.copytree(first, second)
+    done = run(first, second, "--port", "0", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    assert "are both local/echo" in done.stderr
+
+
+def test_an_import_that_fails_is_a_loading_error_with_the_authors_traceback(serve, project):
+    directory = project("lazy", {"main.py": "import helper\n\n\ndef apply(input): ...\n", "sub/x.txt": ""})
+    answer = serve(directory).call("local/lazy?stdout=true", 1)
+    assert answer["error"]["error_type"] == "LoadingError"
+    assert answer["error"]["message"] == "No module named 'helper'"
+    assert "main.py" in answer["error"]["stacktrace"]
+    assert "importlib" not in answer["error"]["stacktrace"]
+
+
+def test_a_load_that_never_ends_is_stopped_by_the_timeout(serve, project):
+    source = "import time\nprint('fetching the model')\ntime.sleep(100)\n\n\ndef apply(input): ...\n"
+    answer = serve(project("slow", {"main.py": source})).call("local/slow?timeout=1", 1)
+    assert answer["error"]["error_type"] == "TimeoutError"
+    assert answer["metadata"]["stdout"] == "fetching the model\n"
+    assert answer["metadata"]["duration"] == 0
+    assert answer["metadata"]["algoprof"]["load"] == pytest.approx(1, abs=0.3)
+
+
+def test_a_load_that_exits_is_told_with_its_code(serve, project):
+    answer = serve(project("quit", {"main.py": "import sys\nsys.exit(5)\n\n\ndef apply(input): ...\n"})).call(
+        "local/quit", 1
+    )
+    assert answer["error"] == {"message": "exited with code 5", "error_type": "SystemExit"}

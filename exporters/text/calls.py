@@ -33,7 +33,9 @@ def render_calls(calls: Iterable[Call], *, width: int = 100, rows: int = 40) -> 
     room = max(len("algorithm"), width - sum(widths) - 2 * len(widths))
     names = ["algorithm", *(cells.name(call.algorithm, room) for call in shown)]
     room = max(map(cells.displayed_width, names))
-    text = "".join(f"{cells.left(name, room)}{_row(line, widths)}\n" for name, line in zip(names, lines, strict=True))
+    text = "".join(
+        f"{cells.left(name, room)}{_row(line, widths)}".rstrip() + "\n" for name, line in zip(names, lines, strict=True)
+    )
     left_out = len(every) - len(shown)
     return text + (f"({left_out} calls further from their timeout are left out)\n" if left_out else "")
 

@@ -16,7 +16,9 @@ def seconds(value: float | None) -> str:
         return ""
     if value == 0:
         return "0 s"
-    for unit, size in (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3)):
+    if value < 0.9995e-6:
+        return f"{value * 1e9:.0f} ns"  # clocks know no smaller unit
+    for unit, size in (("us", 1e-6), ("ms", 1e-3)):
         if value < 0.9995 * 1000 * size:  # what would be rounded to 1000 is one of the next unit
             return f"{_three_digits(value / size)} {unit}"
     return f"{_three_digits(value)} s"

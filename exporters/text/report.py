@@ -115,7 +115,8 @@ def _findings(profile: Profile, width: int) -> Iterator[str]:
         path = next((path for path, node in profile.paths() if node is found), (found.name,))
         where = ", beside the run in another thread or task" if found.concurrent else ""
         own = cells.share(found.self_ns / profile.duration_ns)
-        yield f"bottleneck: {_path(path, profile, width)}, {own} of the run is its own time{where}"
+        rest = f", {own} of the run is its own time{where}"
+        yield f"bottleneck: {_path(path, profile, max(_SHORTEST_NAME, width - 12 - len(rest)))}{rest}"
     still_open = _innermost_open(profile)
     if still_open and profile.outcome in ("killed", "open"):
         named = "; ".join(

@@ -37,6 +37,7 @@ class SpanExporting:
 
     def __init__(self, span_exporter: SpanExporter) -> None:
         self._span_exporter = span_exporter
+        self._found = Resource.create()  # now: it uses threads, and at the program's end there are no new ones
         self._resources: dict[str, Resource] = {}
 
     def export(self, batch: Batch) -> None:
@@ -70,7 +71,7 @@ class SpanExporting:
 
     def _resource(self, program: str) -> Resource:
         if program not in self._resources:
-            self._resources = {program: resource_of(program)}  # one program is what there nearly always is
+            self._resources = {program: resource_of(program, self._found)}  # one program is what there nearly always is
         return self._resources[program]
 
 

@@ -85,13 +85,14 @@ def clean(value: str | float | bool) -> str | int | float | bool:
     return value
 
 
-def resource_of(program: str) -> Resource:
+def resource_of(program: str, found: Resource | None = None) -> Resource:
     """Return OpenTelemetry's resource, from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`.
 
     Args:
         program: the service's name where those give none.
+        found: what they give, if it was asked for before.
     """
-    resource = Resource.create()
+    resource = found or Resource.create()
     if program and str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: text(program)}))
     return resource

@@ -93,32 +93,38 @@ class Run:
             process.count_error()
 
     def _end(self, error: BaseException | None) -> None:
-        table = process.run_table()
-        if self._state is not None:
-            table.end(self._state, error)
         self.ended = True
-        if self._around is not None:
-            table.writer.leave(self._around, error)
-        if self._state is None:
+        state = self._state
+        if state is None:
             return
+        table = process.run_table()
+        table.end(state, error)
+        try:
+            if self._around is not None:
+                table.writer.leave(self._around, error)
+            self._hand_on()
+        finally:
+            table.release(state)
+
+    def _hand_on(self) -> None:
         from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
 
         wanted = delivery.wants_runs()
         if wanted or self.keeps_profile:
             self._profile = self.snapshot()
-        if wanted and self._profile is not None:
-            reached = self.threshold > 0
-            delivery.run_ended(self._profile, outermost=self._outer is None, threshold_reached=reached)
+            if wanted:
+                reached = self.threshold > 0
+                delivery.run_ended(self._profile, outermost=self._outer is None, threshold_reached=reached)
 
-    def time_steps(self, kind: int) -> None:
+    def time_steps(self, *, generator: bool) -> None:
         """Expect it to be suspended and resumed."""
         if self._state is not None:
-            self._state.root.writer.time_steps(self._state.root, kind)
+            self._state.writer.time_steps(self._state.root, generator=generator)
 
     def suspend(self) -> None:
         """Give the context back to the caller of a generator or coroutine."""
         if self._state is not None:
-            self._state.root.writer.suspend(self._state.root)
+            self._state.writer.suspend(self._state.root)
         self._step_out()
 
     def resume(self) -> None:
@@ -126,7 +132,7 @@ class Run:
         self._outer, self._outer_budget = _current.get(), budgets.current.get()
         self.enter()
         if self._state is not None:
-            self._state.root.writer.resume(self._state.root)
+            self._state.writer.resume(self._state.root)
 
     def mark_threshold(self, ratio: float) -> None:
         """Note, here and in the flight file, that this share of the timeout is used."""
@@ -209,9 +215,9 @@ class Profiled:
         """End what `enter` opened."""
         run.end(error)
 
-    def time_steps(self, run: Run, kind: int) -> None:
+    def time_steps(self, run: Run, *, generator: bool) -> None:
         """Expect a run to be suspended and resumed."""
-        run.time_steps(kind)
+        run.time_steps(generator=generator)
 
     def suspend(self, run: Run) -> None:
         """Give the context back to the caller of a generator or coroutine."""

@@ -4,7 +4,6 @@ import os
 import sys
 
 from algoprof.recorder import process
-from algoprof.recorder._python import innermost
 from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
@@ -47,12 +46,12 @@ class Section:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        try:
-            occurrence = innermost(self._number)
-            if occurrence is not None:
-                occurrence.writer.leave(occurrence, error)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
+        writer = self._writer
+        if writer is not None:
+            occurrence = writer.current.get()
+            if occurrence is None or occurrence.closed or occurrence.name != self._number:
+                occurrence = writer.innermost(self._number)
+            self.leave(occurrence, error)
 
     async def __aenter__(self) -> "Self":
         self.enter()
@@ -83,9 +82,10 @@ class Section:
         ...     s.set(labels=12)
         """
         try:
-            occurrence = innermost(self._number)
-            if occurrence is not None:
-                occurrence.writer.set_attributes(occurrence, attributes)
+            writer = self._writer
+            occurrence = writer.innermost(self._number) if writer is not None else None
+            if writer is not None and occurrence is not None:
+                writer.set_attributes(occurrence, attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             process.count_error()
 
@@ -105,24 +105,24 @@ class Section:
         """Close what `enter` opened."""
         if opened is not None:
             try:
-                opened.writer.leave(opened, error)
+                opened.row.run.writer.leave(opened, error)
             except Exception:  # noqa: BLE001  (the profiler never breaks the program)
                 process.count_error()
 
-    def time_steps(self, opened: "Occurrence | None", kind: int) -> None:
+    def time_steps(self, opened: "Occurrence | None", *, generator: bool) -> None:
         """Expect an occurrence to be suspended and resumed."""
         if opened is not None:
-            opened.writer.time_steps(opened, kind)
+            opened.row.run.writer.time_steps(opened, generator=generator)
 
     def suspend(self, opened: "Occurrence | None") -> None:
         """Give the context back to the caller of a generator or coroutine."""
         if opened is not None:
-            opened.writer.suspend(opened)
+            opened.row.run.writer.suspend(opened)
 
     def resume(self, opened: "Occurrence | None") -> None:
         """Take the context again."""
         if opened is not None:
-            opened.writer.resume(opened)
+            opened.row.run.writer.resume(opened)
 
     def __repr__(self) -> str:
         return f"section({self._name!r})"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         def leave(self, opened: Any, error: BaseException | None) -> None:
             """Close what `enter` opened."""
 
-        def time_steps(self, opened: Any, kind: int) -> None:
+        def time_steps(self, opened: Any, *, generator: bool) -> None:
             """Expect it to be suspended and resumed."""
 
         def suspend(self, opened: Any) -> None:
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # flags of a code object
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
-
-COROUTINE, GENERATOR = 1, 2
-"""The kinds of steps."""
 
 _FUNCTION = """\
 def {name}({parameters}):
@@ -64,7 +61,7 @@ _ASYNC_GENERATOR_FUNCTION = """\
 async def {name}({parameters}):
     body = _function({arguments})
     opened = _scope.enter()
-    _scope.time_steps(opened, {kind})
+    _scope.time_steps(opened, generator=True)
     failure = None
     step, sent = body.asend, None
     try:
@@ -186,17 +183,17 @@ def _compiled(
         template = _GENERATOR_FUNCTION
     else:
         template = _FUNCTION
-    source = template.format(name=name, parameters=parameters, arguments=arguments, kind=GENERATOR)
+    source = template.format(name=name, parameters=parameters, arguments=arguments)
     namespace: dict[str, Any] = {"_scope": scope, "_function": function, "_steps": _steps, "_awaits": _awaits}
     exec(compile(source, "<algoprof wrapper>", "exec"), namespace)  # noqa: S102  (only identifiers of a code object go in)
     wrapper: types.FunctionType = namespace[name]
     return wrapper
 
 
-def _steps(scope: "Scope", body: "Any", kind: int = GENERATOR) -> "Generator[Any, Any, Any]":
+def _steps(scope: "Scope", body: "Any", *, generator: bool = True) -> "Generator[Any, Any, Any]":
     """Drive a generator or a coroutine as `yield from` does, and stop its clock while its caller runs."""
     opened = scope.enter()
-    scope.time_steps(opened, kind)
+    scope.time_steps(opened, generator=generator)
     failure: BaseException | None = None
     step, sent = body.send, None
     try:
@@ -229,4 +226,4 @@ def _steps(scope: "Scope", body: "Any", kind: int = GENERATOR) -> "Generator[Any
 
 @types.coroutine
 def _awaits(scope: "Scope", body: "Any") -> "Generator[Any, Any, Any]":
-    return (yield from _steps(scope, body, COROUTINE))
+    return (yield from _steps(scope, body, generator=False))

@@ -65,6 +65,8 @@ class Block:
             self.opens.append(entry)
         else:
             self._flight.words[self.home + at.BLOCK_UNLISTED] -= 1
+        words = self._flight.words
+        words[entry + at.OPEN_ATTRIBUTES] = words[entry + at.OPEN_ACTIVE] = 0
         if attributes:
             self._attributes.append(attributes)
 

@@ -6,7 +6,6 @@ from threading import RLock
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at
-from algoprof.recorder._python import current
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
 from algoprof.recorder.run_table import RunTable
 
@@ -54,12 +53,15 @@ def own_run(serial: int) -> "Profile | None":
 
 
 def open_path() -> str:
-    """Return the names of the sections open in the calling context, outermost first, joined with `/`."""
+    """Return the names of the innermost run and of its sections that are open here, joined with `/`."""
     names: list[str] = []
-    occurrence = current.get()
-    while occurrence is not None:
+    if _table is None:
+        return ""
+    occurrence = _table.writer.current.get()
+    run = occurrence.row.run if occurrence is not None else None
+    while occurrence is not None and occurrence.row.run is run:
         if not occurrence.closed:
-            names.append(occurrence.writer.flight.text(occurrence.name))
+            names.append(_table.name_of(occurrence.name))
         occurrence = occurrence.above
     return "/".join(reversed(names))
 
@@ -142,5 +144,7 @@ def _close() -> None:
 def _forget() -> None:
     """In a forked child: the parent's file is the parent's; the child makes its own when it first records."""
     global _table, _flight, _lock  # noqa: PLW0603  (the one recorder of the process)
+    if _table is not None:
+        _table.writer.inherited = True
     _table = _flight = None
     _lock = RLock()

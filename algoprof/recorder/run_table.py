@@ -7,7 +7,7 @@ from threading import RLock
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at
-from algoprof.recorder._python import Occurrence, Row, Writer, current
+from algoprof.recorder._python import Occurrence, Row, Writer
 from algoprof.recorder.blocks import Block
 from algoprof.recorder.flight import FlightFile, OutOfSpace, program_name
 from algoprof.recorder.totals import Totals
@@ -23,12 +23,14 @@ class RunState:
     """A slot of the run table, as its writer sees it.
 
     Args:
+        writer: who writes its sections.
         serial: what its node rows carry.
         slot: its word offset.
         name: the number of its name.
     """
 
-    def __init__(self, serial: int, slot: int, name: int) -> None:
+    def __init__(self, writer: Writer, serial: int, slot: int, name: int) -> None:
+        self.writer = writer
         self.serial = serial
         self.slot = slot
         self.name = name
@@ -88,12 +90,15 @@ class RunTable:
     def _open(self, run: RunState, facts: RunFacts, attributes: dict[str, object] | None) -> RunState:
         self._write_facts(run, facts)
         self._publish(run, at.OPEN)
-        run.root = self.writer.enter_root(run, run.name, attributes)
-        run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.offset >> 3
+        run.root = self.writer.enter_root(run, attributes)
+        run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.reference
         return run
 
     def end(self, run: RunState, error: BaseException | None = None) -> None:
-        """Leave a run's root, and add its rows to the cumulative tree of its name."""
+        """Leave a run's root, and add its rows to the cumulative tree of its name.
+
+        It stays readable until it is released, and for some runs after that.
+        """
         self.writer.leave(run.root, error)
         if run.shared or run.ended:
             return
@@ -105,13 +110,22 @@ class RunTable:
             words[run.slot + at.RUN_FAILED] = int(error is not None)
             words[run.slot + at.RUN_STATE] = at.ENDED
             self._accumulate(run)
-            self._readable.append(run)
-            if len(self._readable) > READABLE_AFTER_END:
-                self._forget(self._readable.popleft())
+
+    def release(self, run: RunState) -> None:
+        """Let an ended run be forgotten in its turn."""
+        with self._lock:
+            if run.ended and not run.shared:
+                self._readable.append(run)
+                if len(self._readable) > READABLE_AFTER_END:
+                    self._forget(self._readable.popleft())
 
     def name(self, name: str, module: str = "", line: int = 0) -> int:
         """Return the number of a name."""
         return self._flight.name(name, module, line)
+
+    def name_of(self, number: int) -> str:
+        """Return the name that a number stands for."""
+        return self._flight.text(number)
 
     def run_id(self, run: RunState) -> bytes:
         """Return a run's id, 16 bytes."""
@@ -127,13 +141,13 @@ class RunTable:
         """Return the root that holds whatever happens outside every run; it is opened when first asked for."""
         with self._lock:
             if self._implicit is None:
-                around = current.get()
+                around = self.writer.current.get()
                 facts = RunFacts(program_name())
                 run = self._claim(self._flight.name(facts.name))
                 if run is None:
                     raise OutOfSpace  # never: a slot is kept for it
                 self._implicit = self._open(run, facts, None)
-                current.set(around)
+                self.writer.current.set(around)
             return self._implicit.root
 
     def end_implicit(self) -> None:
@@ -142,6 +156,7 @@ class RunTable:
             run, self._implicit = self._implicit, None
         if run is not None:
             self.end(run)
+            self.release(run)
 
     def count_late(self, occurrence: Occurrence, ended: int, error: BaseException | None) -> None:
         """Count an occurrence that outlived its run, in the cumulative tree."""
@@ -178,15 +193,15 @@ class RunTable:
         if len(self._free) <= kept:
             return None
         self._words[at.HEADER_RUN_SERIAL] += 1
-        return RunState(self._words[at.HEADER_RUN_SERIAL], self._free.pop(), name)
+        return RunState(self.writer, self._words[at.HEADER_RUN_SERIAL], self._free.pop(), name)
 
     def _open_shared(self, name: int, attributes: dict[str, object] | None) -> RunState:
         self._words[at.HEADER_SHARED_RUNS] += 1
         root = self.implicit_root()
-        shared = RunState(root.run.serial, root.run.slot, name)
+        shared = RunState(self.writer, root.row.run.serial, root.row.run.slot, name)
         shared.shared = True
         shared.root = self.writer.enter(name, attributes)
-        self._words[root.run.slot + at.RUN_FLAGS] |= at.INEXACT
+        self._words[root.row.run.slot + at.RUN_FLAGS] |= at.INEXACT
         return shared
 
     def _write_facts(self, run: RunState, facts: RunFacts) -> None:

@@ -5,7 +5,7 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format lock servers clean
+.PHONY: help demo test test-full check bench format lock servers clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do printf '  make %-10s %s\n' "$$name" "$$does"; done
@@ -25,6 +25,10 @@ check: $(VENV)/.installed-dev ## ruff, its formatter and mypy
 	@$(PYTHON_IN_VENV) -m ruff check --quiet .
 	@$(PYTHON_IN_VENV) -m ruff format --quiet --check . || { echo "the files above are not formatted: make format"; exit 1; }
 	@$(PYTHON_IN_VENV) -m mypy
+
+bench: $(VENV)/.installed-dev ## the cost of a section and of a cold start, beside the peers
+	@$(PYTHON_IN_VENV) benchmarks/section_cost.py
+	@$(PYTHON_IN_VENV) benchmarks/cold_start.py
 
 format: $(VENV)/.installed-dev ## format the code
 	@$(PYTHON_IN_VENV) -m ruff format .

@@ -1,6 +1,5 @@
 """What an author writes around an entry point: `profile` opens a run, with its budget."""
 
-import os
 from contextvars import ContextVar
 from time import monotonic_ns
 
@@ -13,6 +12,7 @@ from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, overload
 
@@ -102,19 +102,17 @@ class Run:
         try:
             if self._around is not None:
                 table.writer.leave(self._around, error)
-            self._hand_on()
+            if self.keeps_profile:
+                self._profile = self.snapshot()
+            _hand_on(
+                table.seconds(state),
+                self.snapshot,
+                outermost=self._outer is None,
+                failed=error is not None,
+                threshold_reached=self.threshold > 0,
+            )
         finally:
             table.release(state)
-
-    def _hand_on(self) -> None:
-        from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
-
-        wanted = delivery.wants_runs()
-        if wanted or self.keeps_profile:
-            self._profile = self.snapshot()
-            if wanted:
-                reached = self.threshold > 0
-                delivery.run_ended(self._profile, outermost=self._outer is None, threshold_reached=reached)
 
     def time_steps(self, *, generator: bool) -> None:
         """Expect it to be suspended and resumed."""
@@ -202,7 +200,6 @@ class Profiled:
         granted = timeouts.grant(self._timeout, monotonic_ns()) if outer is None else outer.within(self._timeout)
         run = Run(self._name, granted)
         if not DISABLED:
-            _start_exporters()
             run.record(granted, self._attributes, self._place)
         run.enter()
         if granted.timeout_ns:
@@ -270,21 +267,36 @@ def profile(name: "Any" = "", /, *, timeout: float | None = None, **attributes: 
     return Profiled("", seconds, attributes or None)(name)
 
 
-_exporters_started = False
+def _hand_on(
+    seconds: float,
+    take: "Callable[[], Profile | None]",
+    *,
+    outermost: bool,
+    failed: bool,
+    threshold_reached: bool,
+) -> None:
+    """Hand the profile of a run that ended to delivery, if that has any use for it."""
+    from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
+
+    if delivery.wants_runs(seconds=seconds, outermost=outermost, failed=failed, threshold_reached=threshold_reached):
+        profile = take()
+        if profile is not None:
+            delivery.run_ended(profile, outermost=outermost, threshold_reached=threshold_reached)
 
 
-def _start_exporters() -> None:
-    """Start what `ALGOPROF_EXPORTERS` names, once."""
-    global _exporters_started  # noqa: PLW0603  (once per process)
-    if not _exporters_started:
-        _exporters_started = True
-        if os.environ.get("ALGOPROF_EXPORTERS"):
-            try:
-                from algoprof import delivery  # noqa: PLC0415  (only where exporters are wanted)
+def _start() -> None:
+    """Start the exporters that are wanted. Delivery must be there before the recorder, so as to end after it."""
+    from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
 
-                delivery.start_from_environment()
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                process.count_error()
+    delivery.start_from_environment()
+
+
+def _implicit_ended(seconds: float, take: "Callable[[], Profile | None]") -> None:
+    _hand_on(seconds, take, outermost=True, failed=False, threshold_reached=False)
+
+
+process.on_start = _start
+process.on_implicit_end = _implicit_ended
 
 
 def _trace(traceparent: str) -> tuple[bytes, int]:

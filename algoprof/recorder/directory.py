@@ -29,17 +29,13 @@ def flight_directory() -> Path:
         return path
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     own = f"algoprof-{os.getuid()}" if hasattr(os, "getuid") else "algoprof"
+    candidates = [Path(runtime, "algoprof")] if runtime else []
+    for path in (*candidates, Path("/dev/shm", own)):  # noqa: S108  (owner and mode are checked)
+        with suppress(OSError):
+            return _owned(path)
     import tempfile  # noqa: PLC0415  (slow to import, and only the last resort needs it)
 
-    candidates = [Path(runtime, "algoprof")] if runtime else []
-    candidates += [Path("/dev/shm", own), Path(tempfile.gettempdir(), own)]  # noqa: S108  (owner and mode are checked)
-    refused: OSError | None = None
-    for path in candidates:
-        try:
-            return _owned(path)
-        except OSError as error:
-            refused = error
-    raise refused or FileNotFoundError("no directory for flight files")
+    return _owned(Path(tempfile.gettempdir(), own))
 
 
 def flight_files(directory: Path) -> list[Path]:

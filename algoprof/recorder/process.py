@@ -11,11 +11,19 @@ from algoprof.recorder.run_table import RunTable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from algoprof.profiles.tree import Profile
     from algoprof.recorder.reader import Flight
 
 backend = "python"
 """Which writer records: `python` or `native`."""
+
+on_start: "Callable[[], None] | None" = None
+"""Called before the first recording of a process, forked ones included; set by whoever hands profiles on."""
+
+on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" = None
+"""Called when the implicit run ends, with its seconds and a way to take its profile."""
 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
@@ -84,6 +92,8 @@ def _start() -> RunTable:
     with _lock:
         if _table is not None:
             return _table
+        if on_start is not None:
+            on_start()
         _flight = _made()
         _table = RunTable(_flight)
         if not _hooked:
@@ -136,9 +146,14 @@ def count_error() -> None:
 
 def _close() -> None:
     """End the implicit run and remove the file: a clean exit leaves nothing to recover."""
-    if _table is not None and _flight is not None:
-        _table.end_implicit()
-        _flight.discard()
+    if _table is None or _flight is None:
+        return
+    run = _table.end_implicit()
+    if run is not None:
+        if on_implicit_end is not None:
+            on_implicit_end(_table.seconds(run), lambda: own_run(run.serial))
+        _table.release(run)
+    _flight.discard()
 
 
 def _forget() -> None:

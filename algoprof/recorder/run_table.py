@@ -150,13 +150,17 @@ class RunTable:
                 self.writer.current.set(around)
             return self._implicit.root
 
-    def end_implicit(self) -> None:
-        """End the implicit run, if there is one; the next section outside every run opens another."""
+    def end_implicit(self) -> RunState | None:
+        """End the implicit run, if there is one, and return it; the next section outside every run opens another."""
         with self._lock:
             run, self._implicit = self._implicit, None
         if run is not None:
             self.end(run)
-            self.release(run)
+        return run
+
+    def seconds(self, run: RunState) -> float:
+        """Return how long an ended run took."""
+        return float(self._words[run.slot + at.RUN_ENDED] - self._words[run.slot + at.RUN_STARTED]) / 1e9
 
     def count_late(self, occurrence: Occurrence, ended: int, error: BaseException | None) -> None:
         """Count an occurrence that outlived its run, in the cumulative tree."""

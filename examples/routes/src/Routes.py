@@ -80,18 +80,18 @@ def length(tour, table):
 def plan(table, *, anytime):
     """Return the length of the first trip as constructed, the best trip found, and from how many cities it started."""
     in_time = (lambda: budget().remaining > TIME_TO_ANSWER) if anytime else (lambda: True)
-    best, before = None, None
-    for start in range(len(table)):
-        if best and not in_time():
-            return before, best, start
-        with section("construct"):
-            tour = nearest_neighbour(table, start)
-        before = before or length(tour, table)
-        with section("improve") as improving:
-            improve(tour, table, in_time)
-            improving.set(start=start, km=round(length(tour, table)))
-        best = min(best or tour, tour, key=lambda trip: length(trip, table))
-    return before, best, len(table)
+    with section("construct"):
+        best = nearest_neighbour(table, 0)
+    before, starts = length(best, table), 0
+    with section("improve") as improving:
+        while starts < len(table) and (starts == 0 or in_time()):
+            with section("start", city=starts):
+                tour = nearest_neighbour(table, starts)
+                improve(tour, table, in_time)
+            best = min(best, tour, key=lambda trip: length(trip, table))
+            starts += 1
+            improving.set(starts=starts, km=round(length(best, table)))
+    return before, best, starts
 
 
 def nearest_neighbour(table, start):

@@ -15,7 +15,7 @@ from algoprof.recorder.directory import is_locked
 
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
-_TRIES = 200
+_PATIENCE_SECONDS, _PAUSE_SECONDS = 0.2, 0.0001
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,16 +169,14 @@ class _Reading:
 
     def _row(self, offset: int) -> tuple[int, ...]:
         """Return a row that was not being written while it was read; of a dead writer, whatever it left."""
-        row = _ROW.unpack_from(self._view, offset)
-        for _ in range(_TRIES):
-            sequence = row[at.NODE_SEQUENCE]
-            if not sequence % 2 and self._words[offset // 8] == sequence:
-                break
-            if not self._alive:
-                break
-            time.sleep(0)
+        give_up = time.monotonic() + _PATIENCE_SECONDS
+        while True:
             row = _ROW.unpack_from(self._view, offset)
-        return row
+            sequence = row[at.NODE_SEQUENCE]
+            is_true = not sequence % 2 and self._words[offset // 8] == sequence
+            if is_true or not self._alive or time.monotonic() > give_up:
+                return row
+            time.sleep(_PAUSE_SECONDS)  # the writer may have been interrupted in the middle of the row
 
     def _opens(self) -> Iterator[OpenEntry]:
         for kind, start in self._segments(at.HOME, at.OPENS):

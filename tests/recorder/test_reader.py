@@ -65,19 +65,21 @@ with profile("job"):
 """
     environment = os.environ | {"ALGOPROF_FLIGHT_DIR": str(tmp_path)}
     with subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE) as process:
-        process.stdout.readline()
-        (path,) = directory.flight_files(tmp_path)
-        last = 0
-        for _ in range(scaled(20_000)):
-            flight = reader.read(path)
-            assert flight.alive
-            (run,) = flight.runs
-            node = run.node("job", "tight")
-            assert not run.inexact
-            assert node.histogram.count == node.count >= last
-            assert node.shortest_ns * node.count <= node.closed_ns <= node.longest_ns * node.count
-            last = node.count
-        process.kill()
+        try:
+            process.stdout.readline()
+            (path,) = directory.flight_files(tmp_path)
+            last = 0
+            for _ in range(scaled(20_000)):
+                flight = reader.read(path)
+                assert flight.alive
+                (run,) = flight.runs
+                node = run.node("job", "tight")
+                assert not run.inexact
+                assert node.histogram.count == node.count >= last
+                assert node.shortest_ns * node.count <= node.closed_ns <= node.longest_ns * node.count
+                last = node.count
+        finally:
+            process.kill()
 
 
 def test_a_short_file(tmp_path):

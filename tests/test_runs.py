@@ -216,3 +216,41 @@ def test_what_is_neither_name_nor_function_is_refused():
         profile(3)
     with pytest.raises(TypeError, match="decorate its methods"):
         profile(int)
+
+
+@pytest.mark.parametrize("where", ["ALGOPROF_REPORT=always", "ALGOPROF_EXPORTERS=text"])
+def test_sections_outside_every_run_are_told_of_at_exit(run_python, where):
+    name, _, value = where.partition("=")
+    done = run_python(
+        """
+        from algoprof import section
+        with section("load"):
+            pass
+        print("program over")
+        """,
+        env={name: value},
+    )
+    assert done.stdout == "program over\n"
+    assert done.stderr.startswith("script.py  ok")
+    assert "\n  load " in done.stderr
+
+
+def test_a_forked_child_starts_its_exporters_anew(run_python):
+    done = run_python(
+        """
+        import os, sys
+        from algoprof import profile, section
+        with profile("parent"):
+            pass
+        sys.stderr.flush()
+        child = os.fork()
+        if not child:
+            with profile("child"):
+                pass
+            sys.exit()
+        os.waitpid(child, 0)
+        """,
+        env={"ALGOPROF_EXPORTERS": "text"},
+    )
+    headers = [line.split()[0] for line in done.stderr.splitlines() if "  ok  " in line]
+    assert sorted(headers) == ["child", "parent"]

@@ -57,6 +57,7 @@ class Attempt:
         self._started_ns = time.time_ns()
         self._began_ns = time.monotonic_ns()
         self._trace_id = _hexadecimal(16)
+        self._span_id = _hexadecimal(8)
         self._request_bytes = 0
         self._token = delivery.call_started(str(reference), self._options.timeout)
         self._ended = False
@@ -86,7 +87,7 @@ class Attempt:
             raise failures.input_refused(call, body)
         self._request_bytes = len(body.data)
         return build(
-            self._platform, self._reference, self._options, body, trace_id=self._trace_id, span_id=_hexadecimal(8)
+            self._platform, self._reference, self._options, body, trace_id=self._trace_id, span_id=self._span_id
         )
 
     @property
@@ -140,6 +141,7 @@ class Attempt:
             response_bytes=response_bytes,
             request_id=reply.request_id,
             trace_id=self._trace_id,
+            span_id=int(self._span_id, 16),
             profile=reply.profile,
         )
         delivery.call_ended(self._token, call)

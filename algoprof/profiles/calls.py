@@ -40,6 +40,7 @@ class Call:
         response_bytes: size of the body received.
         request_id: the platform's name for the request; empty if it gives none.
         trace_id: 32 hexadecimal digits that the caller sent along.
+        span_id: the span that the caller sent along, 64 bits: the parent of the remote run.
         profile: the remote sections, where they came home.
     """
 
@@ -58,6 +59,7 @@ class Call:
     response_bytes: int = 0
     request_id: str = ""
     trace_id: str = ""
+    span_id: int = 0
     profile: Profile | None = None
 
     @property

@@ -21,8 +21,7 @@ def call_spans(call: Call, resource: Resource) -> list[ReadableSpan]:
     ['demo/Routes']
     """
     trace_id = call.trace_id if is_trace_id(call.trace_id) else _random_hex(16)
-    # The remote run knows the id under which the caller announced itself; without it nobody refers to this span.
-    span_id = (call.profile.parent_span_id if call.profile else 0) or int(_random_hex(8), 16)
+    span_id = call.span_id or int(_random_hex(8), 16)  # only a call that was never sent has none
     context = span_context(trace_id, span_id)
     error = call.error_type or call.outcome
     own = span(

@@ -142,6 +142,7 @@ def test_a_call_is_a_client_span_with_the_remote_run_below_it(killed):
         request_bytes=17,
         request_id="req-1",
         trace_id=RUN_ID,
+        span_id=0xCA11,
         profile=remote,
     )
     own, root, *below = call_spans(call, NOTHING)

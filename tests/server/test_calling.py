@@ -335,7 +335,9 @@ def test_many_calls_leave_nothing_open(server, scaled):
     for _ in range(scaled(200)):
         server.call(PLAIN, {"do": "end"})
         server.call(f"{PLAIN}?timeout=0.05", {"do": "hang"})
-    assert opened() == before
+    of_server, of_worker = opened()
+    assert of_server <= before[0], "connections of earlier tests may have been closed meanwhile, none may be added"
+    assert of_worker == before[1]
 
 
 def test_errors_are_kept_for_the_error_log(server):

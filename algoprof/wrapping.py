@@ -35,61 +35,62 @@ if TYPE_CHECKING:
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # flags of a code object
 _GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
 
+# In these sources {p} is a prefix that no parameter of the wrapped function begins with.
 _FUNCTION = """\
-def {name}({parameters}):
-    opened = _scope.enter()
+def {p}wrapper({parameters}):
+    {p}opened = {p}scope.enter()
     try:
-        result = _function({arguments})
-    except BaseException as error:
-        _scope.leave(opened, error)
+        {p}result = {p}function({arguments})
+    except {p}BaseException as {p}error:
+        {p}scope.leave({p}opened, {p}error)
         raise
-    _scope.leave(opened, None)
-    return result
+    {p}scope.leave({p}opened, None)
+    return {p}result
 """
 
 _GENERATOR_FUNCTION = """\
-def {name}({parameters}):
-    return (yield from _steps(_scope, _function({arguments})))
+def {p}wrapper({parameters}):
+    return (yield from {p}steps({p}scope, {p}function({arguments})))
 """
 
 _COROUTINE_FUNCTION = """\
-async def {name}({parameters}):
-    return await _awaits(_scope, _function({arguments}))
+async def {p}wrapper({parameters}):
+    return await {p}awaits({p}scope, {p}function({arguments}))
 """
 
 _ASYNC_GENERATOR_FUNCTION = """\
-async def {name}({parameters}):
-    body = _function({arguments})
-    opened = _scope.enter()
-    _scope.time_steps(opened, generator=True)
-    failure = None
-    step, sent = body.asend, None
+async def {p}wrapper({parameters}):
+    {p}body = {p}function({arguments})
+    {p}opened = {p}scope.enter()
+    {p}scope.time_steps({p}opened, generator=True)
+    {p}failure = None
+    {p}step, {p}sent = {p}body.asend, None
     try:
         while True:
             try:
-                item = await step(sent)
-            except StopAsyncIteration:
+                {p}item = await {p}step({p}sent)
+            except {p}StopAsyncIteration:
                 return
-            _scope.suspend(opened)
+            {p}scope.suspend({p}opened)
             try:
-                sent, step = (yield item), body.asend
-            except GeneratorExit:
+                {p}sent, {p}step = (yield {p}item), {p}body.asend
+            except {p}GeneratorExit:
                 raise
-            except BaseException as thrown:
-                sent, step = thrown, body.athrow
+            except {p}BaseException as {p}thrown:
+                {p}sent, {p}step = {p}thrown, {p}body.athrow
             finally:
-                _scope.resume(opened)
-    except GeneratorExit:
+                {p}scope.resume({p}opened)
+    except {p}GeneratorExit:
         raise
-    except BaseException as error:
-        failure = error
+    except {p}BaseException as {p}error:
+        {p}failure = {p}error
         raise
     finally:
         try:
-            await body.aclose()
+            await {p}body.aclose()
         finally:
-            _scope.suspend(opened)
-            _scope.leave(opened, failure)
+            {p}scope.suspend({p}opened)
+            {p}scope.leave({p}opened, {p}failure)
 """
 
 
@@ -133,9 +134,8 @@ def _wrap_callable(target: "Callable[..., Any]", scope_of: "Callable[[str, str, 
         named = named.func
     name = getattr(named, "__qualname__", type(named).__qualname__)
     code = getattr(named, "__code__", None) or getattr(type(named).__call__, "__code__", None)
-    flags = code.co_flags if code is not None else 0
     scope = scope_of(name, getattr(named, "__module__", None) or "", code.co_firstlineno if code is not None else 0)
-    wrapper = _compiled(("wrapper", "*args, **kwargs", "*args, **kwargs"), flags, target, scope)
+    wrapper = _compiled("*args, **kwargs", "*args, **kwargs", code, target, scope)
     functools.update_wrapper(wrapper, target)
     wrapper.__name__, wrapper.__qualname__ = name.rpartition(".")[2], name
     return wrapper
@@ -163,8 +163,7 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
     if code.co_flags & _VARKEYWORDS:
         parameters.append(f"**{names[rest]}")
         arguments.append(f"**{names[rest]}")
-    name = function.__name__ if function.__name__.isidentifier() else "wrapper"
-    wrapper = _compiled((name, ", ".join(parameters), ", ".join(arguments)), code.co_flags, function, scope)
+    wrapper = _compiled(", ".join(parameters), ", ".join(arguments), code, function, scope)
     functools.update_wrapper(wrapper, function)
     wrapper.__defaults__ = function.__defaults__
     wrapper.__kwdefaults__ = function.__kwdefaults__
@@ -172,9 +171,9 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
 
 
 def _compiled(
-    source_parts: tuple[str, str, str], flags: int, function: "Callable[..., Any]", scope: "Scope"
+    parameters: str, arguments: str, code: "types.CodeType | None", function: "Callable[..., Any]", scope: "Scope"
 ) -> types.FunctionType:
-    name, parameters, arguments = source_parts
+    flags = code.co_flags if code is not None else 0
     if flags & _ASYNC_GENERATOR:
         template = _ASYNC_GENERATOR_FUNCTION
     elif flags & _COROUTINE:
@@ -183,10 +182,24 @@ def _compiled(
         template = _GENERATOR_FUNCTION
     else:
         template = _FUNCTION
-    source = template.format(name=name, parameters=parameters, arguments=arguments)
-    namespace: dict[str, Any] = {"_scope": scope, "_function": function, "_steps": _steps, "_awaits": _awaits}
-    exec(compile(source, "<algoprof wrapper>", "exec"), namespace)  # noqa: S102  (only identifiers of a code object go in)
-    wrapper: types.FunctionType = namespace[name]
+    prefix = "_algoprof_"
+    while any(name.startswith(prefix) for name in (code.co_varnames if code is not None else ())):
+        prefix += "_"
+    source = template.format(p=prefix, parameters=parameters, arguments=arguments)
+    names: dict[str, Any] = {
+        "scope": scope,
+        "function": function,
+        "steps": _steps,
+        "awaits": _awaits,
+        "BaseException": BaseException,
+        "GeneratorExit": GeneratorExit,
+        "StopAsyncIteration": StopAsyncIteration,
+    }
+    namespace = {prefix + name: value for name, value in names.items()}
+    exec(compile(source, "<algoprof>", "exec"), namespace)  # noqa: S102  (only identifiers of a code object go in)
+    wrapper: types.FunctionType = namespace[f"{prefix}wrapper"]
+    if code is not None:  # as tracebacks and profilers show it
+        wrapper.__code__ = wrapper.__code__.replace(co_name=code.co_name, co_qualname=code.co_qualname)
     return wrapper
 
 

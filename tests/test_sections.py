@@ -401,3 +401,54 @@ class TestThreads:
                 pass
         node = run.snapshot().node("job", "crossing")
         assert (node.count, node.open_count) == (1, 0)
+
+
+class TestNames:
+    """Whatever the author calls things, the wrapper's own names stay out of the way."""
+
+    def test_parameters_may_have_any_name(self):
+        @section("odd names")
+        def odd(opened, _scope, _function, result, error, BaseException, *, _algoprof_scope, **_wrapper):  # noqa: A002, N803
+            return opened, _scope, _function, result, error, BaseException, _algoprof_scope, _wrapper
+
+        assert odd(1, 2, 3, 4, 5, 6, _algoprof_scope=7, more=8) == (1, 2, 3, 4, 5, 6, 7, {"more": 8})
+
+    def test_generators_and_coroutines_too(self):
+        @section("odd generator")
+        def steps(_steps, sent, step):
+            yield _steps, sent, step
+
+        @section("odd coroutine")
+        async def awaits(_awaits, _scope):
+            return _awaits, _scope
+
+        @section("odd async generator")
+        async def both(body, StopAsyncIteration):  # noqa: A002, N803
+            yield body, StopAsyncIteration
+
+        async def first():
+            return [item async for item in both(1, 2)]
+
+        assert next(steps(1, 2, 3)) == (1, 2, 3)
+        assert asyncio.run(awaits(1, 2)) == (1, 2)
+        assert asyncio.run(first()) == [(1, 2)]
+
+    @pytest.mark.parametrize("name", ["class", "None", "_function", "_scope", "StopAsyncIteration", "<lambda>"])
+    def test_functions_may_have_any_name(self, name):
+        def original(x):
+            return x
+
+        original.__name__ = name
+        wrapped = section(original)
+        assert (wrapped(1), wrapped.__name__) == (1, name)
+
+    def test_a_traceback_names_the_function(self):
+        import traceback
+
+        @section
+        def fails():
+            raise LookupError
+
+        with pytest.raises(LookupError) as caught:
+            fails()
+        assert [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)][-2:] == ["fails", "fails"]

@@ -46,13 +46,15 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'algoprof' has no attribute {name!r}")
-    from importlib import import_module  # noqa: PLC0415  (only needed here)
+if not TYPE_CHECKING:  # a type checker sees the imports above, and a name that is not there
 
-    value = globals()[name] = getattr(import_module(_LAZY[name]), name)
-    return value
+    def __getattr__(name: str) -> object:
+        if name not in _LAZY:
+            raise AttributeError(f"module 'algoprof' has no attribute {name!r}")
+        from importlib import import_module  # noqa: PLC0415  (only needed here)
+
+        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        return value
 
 
 def __dir__() -> list[str]:

@@ -5,10 +5,10 @@ from contextvars import ContextVar
 from time import monotonic_ns
 
 from algoprof.errors import BudgetExceeded
-from algoprof.timeouts import Grant, grant
+from algoprof.timeouts import Grant, grant, nanoseconds
 
 current: "ContextVar[Budget | None]" = ContextVar("algoprof.budget", default=None)
-"""The innermost run's budget, in each context."""
+"""The budget of the run that was entered last, in each context; see `innermost`."""
 
 _PROGRAM_BEGAN_NS = monotonic_ns()
 
@@ -24,9 +24,11 @@ class Budget:
     True
     """
 
-    __slots__ = ("_deadline_ns", "began_ns", "run", "source", "timeout")
+    __slots__ = ("_deadline_ns", "around", "began_ns", "ended", "run", "source", "timeout")
 
-    def __init__(self, run: str, granted: Grant) -> None:
+    def __init__(self, run: str, granted: Grant, around: "Budget | None" = None) -> None:
+        self.around = around
+        self.ended = False
         self.run = run
         self.source = granted.source
         self.timeout = granted.timeout_ns / 1e9 if granted.timeout_ns else math.inf
@@ -60,12 +62,17 @@ class Budget:
 
         raise BudgetExceeded(self.run, open_path(), timeout=self.timeout, elapsed=self.elapsed)
 
+    def end(self) -> None:
+        """Stop counting for whoever still runs in the context of a run that is over."""
+        self.ended = True
+        self.around = _open_one(self.around)
+
     def within(self, timeout: float | None) -> Grant:
         """Return what a run inside this one is given: its own timeout, or what remains, whichever is less."""
         now = monotonic_ns()
         own = now + timeout * 1e9 if timeout is not None else math.inf
         if own <= self._deadline_ns:
-            return Grant("argument" if timeout is not None else "", round((timeout or 0) * 1e9), now)
+            return Grant("", 0, now) if timeout is None else Grant("argument", nanoseconds(timeout), now)
         return Grant("parent", max(1, int(self._deadline_ns - now)), now)
 
     def __repr__(self) -> str:
@@ -76,6 +83,17 @@ class Budget:
         )
 
 
+def innermost() -> Budget | None:
+    """Return the innermost open run's budget; None outside every run. A task may outlive the run it began in."""
+    return _open_one(current.get())
+
+
+def _open_one(found: Budget | None) -> Budget | None:
+    while found is not None and found.ended:
+        found = found.around
+    return found
+
+
 def budget() -> Budget:
     """Return the innermost run's budget; outside every run, what the server or the environment says.
 
@@ -84,4 +102,4 @@ def budget() -> Budget:
     >>> budget().remaining
     inf
     """
-    return current.get() or Budget("", grant(None, _PROGRAM_BEGAN_NS))
+    return innermost() or Budget("", grant(None, _PROGRAM_BEGAN_NS))

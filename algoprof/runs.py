@@ -6,6 +6,7 @@ from time import monotonic_ns
 from algoprof import budgets, timeouts
 from algoprof.budgets import Budget
 from algoprof.recorder import process
+from algoprof.recorder._python import is_harmless
 from algoprof.recorder.run_table import RunFacts
 from algoprof.sections import DISABLED, caller
 from algoprof.wrapping import wrap
@@ -31,31 +32,45 @@ class Run:
         granted: the timeout it is given.
     """
 
-    def __init__(self, name: str, granted: "Grant") -> None:
+    def __init__(self, name: str, granted: "Grant", opener: "Profiled") -> None:
         self.name = name
-        self.budget = Budget(name, granted)
+        self.opener = opener
+        self.budget = Budget(name, granted, budgets.innermost())
         self.threshold = 0.0
         """The highest share of the timeout that was noticed to be used: 0, 0.8 or 0.95."""
-        self.ended = False
         self.keeps_profile = False
         """Whether its profile is taken when it ends, so that `snapshot` gives it for ever after."""
-        self._outer = _current.get()
-        self._outer_budget = budgets.current.get()
+        self._around = _innermost()
+        self._is_outermost = self._around is None
         self._profile: Profile | None = None
-        self._around: Occurrence | None = None  # where it stands in the run around it
+        self._section: Occurrence | None = None  # what it is in the run around it
         self._state: RunState | None = None
+
+    @property
+    def around(self) -> "Run | None":
+        """The nearest run around it that is open."""
+        return _open_one(self._around)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.budget.ended
 
     def snapshot(self) -> "Profile":
         """Return this run's profile: while it is open, as it is at this moment; from any thread.
 
         Raises:
-            RuntimeError: if there is none, since `ALGOPROF_DISABLED` is set or the recorder failed.
+            RuntimeError: if there is none: `ALGOPROF_DISABLED` is set, too many runs are open at once, or it is the
+                parent process's run.
         """
         if self._profile is not None:
             return self._profile
-        found = process.own_run(self._state.serial) if self._state is not None else None
+        found = process.own_run(self._state) if self._state is not None else None
         if found is None:
-            raise RuntimeError(f"the run {self.name!r} has no profile: is ALGOPROF_DISABLED set?")
+            raise RuntimeError(
+                f"the run {self.name!r} has no profile: ALGOPROF_DISABLED is set, too many runs are open at once,"
+                " or it was opened in another process"
+            )
         return found
 
     def record(self, granted: "Grant", attributes: dict[str, object] | None, place: tuple[str, int]) -> None:
@@ -68,10 +83,10 @@ class Run:
             facts.spent_ns = max(0, monotonic_ns() - granted.began_ns) if granted.timeout_ns else 0
             facts.request_id = granted.request_id
             facts.run_id, facts.parent_span = _trace(granted.traceparent)
-            outer = self._outer
-            if outer is not None and outer._state is not None and not outer.ended:  # noqa: SLF001  (another Run)
-                facts.parent_id = table.run_id(outer._state)  # noqa: SLF001
-                self._around = table.writer.enter(table.name(self.name, *place))
+            around = self._around._state if self._around is not None else None  # noqa: SLF001  (another Run)
+            if around is not None and around.writer is table.writer:
+                facts.parent_id = table.run_id(around)
+                self._section = table.writer.enter(table.name(self.name, *place))
             self._state = table.open(facts, attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             process.count_error()
@@ -85,29 +100,33 @@ class Run:
         """End it, and hand its profile on. A second time does nothing."""
         if self.ended:
             return
+        if error is not None and is_harmless(error):
+            error = None
+        self.budget.end()
+        self._around = _open_one(self._around)
         if _current.get() is self:
             self._step_out()
         try:
-            self._end(error)
+            state = self._state
+            if state is not None and not state.writer.inherited:
+                self._end(state, error)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             process.count_error()
 
-    def _end(self, error: BaseException | None) -> None:
-        self.ended = True
-        state = self._state
-        if state is None:
-            return
-        table = process.run_table()
+    def _end(self, state: "RunState", error: BaseException | None) -> None:
+        table = state.writer.runs
         table.end(state, error)
         try:
-            if self._around is not None:
-                table.writer.leave(self._around, error)
+            if self._section is not None:
+                table.writer.leave(self._section, error)
+            if state.shared:
+                return  # it has no tree of its own
             if self.keeps_profile:
                 self._profile = self.snapshot()
             _hand_on(
                 table.seconds(state),
                 self.snapshot,
-                outermost=self._outer is None,
+                outermost=self._is_outermost,
                 failed=error is not None,
                 threshold_reached=self.threshold > 0,
             )
@@ -127,7 +146,7 @@ class Run:
 
     def resume(self) -> None:
         """Take the context again."""
-        self._outer, self._outer_budget = _current.get(), budgets.current.get()
+        self._around = _innermost()
         self.enter()
         if self._state is not None:
             self._state.writer.resume(self._state.root)
@@ -135,12 +154,12 @@ class Run:
     def mark_threshold(self, ratio: float) -> None:
         """Note, here and in the flight file, that this share of the timeout is used."""
         self.threshold = ratio
-        if self._state is not None:
-            process.run_table().mark_threshold(self._state, ratio)
+        if self._state is not None and not self._state.writer.inherited:
+            self._state.writer.runs.mark_threshold(self._state, ratio)
 
     def _step_out(self) -> None:
-        _current.set(self._outer)
-        budgets.current.set(self._outer_budget)
+        _current.set(self._around)
+        budgets.current.set(self._around.budget if self._around is not None else None)
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r}, {self.budget!r}>"
@@ -149,10 +168,22 @@ class Run:
 _current: "ContextVar[Run | None]" = ContextVar("algoprof.run", default=None)
 
 
+def _innermost() -> Run | None:
+    """Return the calling context's innermost open run: a task may outlive the run that it began in."""
+    return _open_one(_current.get())
+
+
+def _open_one(run: Run | None) -> Run | None:
+    """Return a run, or the nearest one around it that is open."""
+    while run is not None and run.ended:
+        run = run._around  # noqa: SLF001  (a function of Run's own)
+    return run
+
+
 class Profiled:
     """What `profile` returns: it opens a run each time it is entered, or the decorated function is called."""
 
-    __slots__ = ("_attributes", "_name", "_place", "_timeout")
+    __slots__ = ("_attributes", "_entered", "_name", "_place", "_timeout")
 
     def __init__(
         self,
@@ -165,15 +196,22 @@ class Profiled:
         self._timeout = timeout
         self._attributes = attributes
         self._place = place
+        self._entered: list[Run] = []
 
     def __enter__(self) -> Run:
         run = self.enter()
         run.keeps_profile = True
+        self._entered.append(run)
         return run
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        run = _current.get()
-        if run is not None:
+        run = _innermost()
+        while run is not None and run.opener is not self:
+            run = run.around
+        if run is None and self._entered:  # it was entered in another context
+            run = self._entered[-1]
+        if run is not None and run in self._entered:
+            self._entered.remove(run)
             run.end(error)
 
     async def __aenter__(self) -> Run:
@@ -198,16 +236,14 @@ class Profiled:
         """Open a run, and make it the context's innermost."""
         if not DISABLED:
             _start_recorder()  # before the clock: what that costs the first run is not its own
-        outer = budgets.current.get()
+        outer = budgets.innermost()
         granted = timeouts.grant(self._timeout, monotonic_ns()) if outer is None else outer.within(self._timeout)
-        run = Run(self._name, granted)
+        run = Run(self._name, granted, self)
         if not DISABLED:
             run.record(granted, self._attributes, self._place)
         run.enter()
         if granted.timeout_ns:
-            from algoprof import watcher  # noqa: PLC0415  (a run without a timeout needs none)
-
-            watcher.watch(run)
+            _watch(run)
         return run
 
     def leave(self, run: Run, error: BaseException | None) -> None:
@@ -216,15 +252,24 @@ class Profiled:
 
     def time_steps(self, run: Run, *, generator: bool) -> None:
         """Expect a run to be suspended and resumed."""
-        run.time_steps(generator=generator)
+        try:
+            run.time_steps(generator=generator)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
 
     def suspend(self, run: Run) -> None:
         """Give the context back to the caller of a generator or coroutine."""
-        run.suspend()
+        try:
+            run.suspend()
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
 
     def resume(self, run: Run) -> None:
         """Take the context again."""
-        run.resume()
+        try:
+            run.resume()
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            process.count_error()
 
     def __repr__(self) -> str:
         return f"profile({self._name!r})"
@@ -273,6 +318,15 @@ def _start_recorder() -> None:
     try:
         process.run_table()
     except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+        process.count_error()
+
+
+def _watch(run: Run) -> None:
+    try:
+        from algoprof import watcher  # noqa: PLC0415  (a run without a timeout needs none)
+
+        watcher.watch(run)
+    except Exception:  # noqa: BLE001  (no thread can be started, or the program is ending)
         process.count_error()
 
 

@@ -112,17 +112,26 @@ class Section:
     def time_steps(self, opened: "Occurrence | None", *, generator: bool) -> None:
         """Expect an occurrence to be suspended and resumed."""
         if opened is not None:
-            opened.row.run.writer.time_steps(opened, generator=generator)
+            try:
+                opened.row.run.writer.time_steps(opened, generator=generator)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                process.count_error()
 
     def suspend(self, opened: "Occurrence | None") -> None:
         """Give the context back to the caller of a generator or coroutine."""
         if opened is not None:
-            opened.row.run.writer.suspend(opened)
+            try:
+                opened.row.run.writer.suspend(opened)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                process.count_error()
 
     def resume(self, opened: "Occurrence | None") -> None:
         """Take the context again."""
         if opened is not None:
-            opened.row.run.writer.resume(opened)
+            try:
+                opened.row.run.writer.resume(opened)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                process.count_error()
 
     def __repr__(self) -> str:
         return f"section({self._name!r})"

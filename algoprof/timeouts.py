@@ -54,6 +54,11 @@ def checked(timeout: float | None) -> float | None:
     return float(timeout)
 
 
+def nanoseconds(timeout: float) -> int:
+    """Return a timeout in nanoseconds, at least 1: 0 stands for none."""
+    return max(1, round(timeout * 1e9))
+
+
 def grant(timeout: float | None, began_ns: int) -> Grant:
     """Return what a run outside every other is given.
 
@@ -64,7 +69,7 @@ def grant(timeout: float | None, began_ns: int) -> Grant:
         began_ns: when the run began, on the monotonic clock.
     """
     served = _from_server()
-    argued = Grant("argument", round(timeout * 1e9), began_ns) if timeout is not None else None
+    argued = Grant("argument", nanoseconds(timeout), began_ns) if timeout is not None else None
     if served is not None:
         if argued is None or served.deadline_ns <= argued.deadline_ns:
             return served
@@ -101,4 +106,4 @@ def _from_environment(began_ns: int) -> Grant | None:
 
             logging.getLogger("algoprof").warning("%s=%r is ignored: not a positive number of seconds", VARIABLE, text)
         return None
-    return Grant("environment", round(timeout * 1e9), began_ns)
+    return Grant("environment", nanoseconds(timeout), began_ns)

@@ -32,8 +32,9 @@ class _Watcher:
                 self._number += 1
                 heapq.heappush(self._alarms, (began_ns + int(timeout_ns * ratio), self._number, ratio, run))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._watch, name="algoprof-watcher", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._watch, name="algoprof-watcher", daemon=True)
+                thread.start()
+                self._thread = thread
             else:
                 self._condition.notify()
 

@@ -174,6 +174,8 @@ class Writer:
         if occurrence.closed or self.inherited:
             return
         occurrence.closed = True
+        if error is not None and is_harmless(error):
+            error = None
         current = self.current
         if current.get() is occurrence:
             current.set(occurrence.above)
@@ -184,6 +186,7 @@ class Writer:
             block = self._take_block()
         if block is not row.block or row.run.ended:
             self._leave_elsewhere(occurrence, block, ended, error)
+            _shorten(occurrence)
             return
         words = self._words
         node, entry = row.offset, occurrence.entry
@@ -197,6 +200,7 @@ class Writer:
             block.free_entry(entry, occurrence.attributes.slot if occurrence.attributes else 0)
         else:
             block.opens.append(entry)
+        _shorten(occurrence)
 
     def count(self, node: int, occurrence: Occurrence, ended: int, error: BaseException | None) -> int:
         """Add an occurrence to a node row, and return how much of its parent's time it took."""
@@ -303,7 +307,7 @@ class Writer:
             block = Block(self.flight)
         except OutOfSpace:
             self._words[at.HEADER_SHARED_THREADS] += 1
-            block = self._shared = self._shared or self.runs.spare_block
+            block = self._shared = self.runs.spare_block
         return block
 
     def _place(self, occurrence: Occurrence, above: Occurrence, block: Block) -> Row:
@@ -353,6 +357,8 @@ class Writer:
             if row is None:
                 row = run.folded_rows[block] = self._make_folded_row(block, run, flags)
             return row
+        if block is self._shared:
+            self._words[run.slot + at.RUN_FLAGS] |= at.INEXACT  # its rows have several writers
         self._publish(block, offset, run, (parent.reference if parent is not None else 0) | name << 32, flags)
         return Row(block, offset, run, name, parent.depth + 1 if parent is not None else 0)
 
@@ -407,6 +413,19 @@ class _Lease:
 
     def __del__(self) -> None:
         self._ended.append(self.block)
+
+
+def is_harmless(error: BaseException) -> bool:
+    """Whether an exception is just a way out: a generator closed, a program that ends with success."""
+    return isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and error.code in (None, 0))
+
+
+def _shorten(closed: Occurrence) -> None:
+    """Have a closed occurrence point at an open one, so that no chain of closed ones grows behind a context."""
+    above = closed.above
+    while above is not None and above.closed:
+        above = above.above
+    closed.above = above
 
 
 def _outermost(above: Occurrence, name: int, block: Block) -> Row | None:

@@ -25,8 +25,9 @@ class FlightFile:
         self.path = path
         self._handle = -1
         self._lock = RLock()
-        self._names: dict[str, int] = {}
-        self._texts = [""]
+        self._numbers: dict[str, int] = {}
+        self.names: list[tuple[str, str, int]] = [("", "", 0)]
+        """Name, module and line of each number."""
         self._map = self._made(path) if path else mmap.mmap(-1, at.FILE_BYTES)
         self.bytes = memoryview(self._map)
         self.words = self.bytes.cast("q")
@@ -104,24 +105,24 @@ class FlightFile:
         Names too long for a slot are cut and end in a checksum. When there is no room for more names, they all are
         `(more names)`, and counted.
         """
-        found = self._names.get(name)
+        found = self._numbers.get(name)
         if found is not None:
             return found
         with self._lock:
-            if name not in self._names:
-                self._names[name] = self._write_name(name, module, line)
-            return self._names[name]
+            if self.words[at.HEADER_NAMES] >= at.NAME_LIMIT - 1 and name != MORE_NAMES:
+                self.words[at.HEADER_DROPPED_NAMES] += 1
+                return self.name(MORE_NAMES)
+            if name not in self._numbers:
+                self._numbers[name] = self._write_name(name, module, line)
+            return self._numbers[name]
 
     def text(self, number: int) -> str:
         """Return the name that a number stands for."""
-        return self._texts[number]
+        return self.names[number][0]
 
     def _write_name(self, name: str, module: str, line: int) -> int:
         words = self.words
         count = words[at.HEADER_NAMES]
-        if count >= at.NAME_LIMIT - 1 and name != MORE_NAMES:
-            words[at.HEADER_DROPPED_NAMES] += 1
-            return self.name(MORE_NAMES)
         slot = count % at.NAMES_PER_SEGMENT
         if slot == 0:
             try:
@@ -135,7 +136,7 @@ class FlightFile:
         offset += at.NAME_HEAD.size
         self.bytes[offset : offset + len(text)] = text
         self.bytes[offset + at.NAME_MAX : offset + at.NAME_MAX + len(place)] = place
-        self._texts.append(text.decode("utf-8", "replace"))
+        self.names.append((text.decode("utf-8", "replace"), place.decode("utf-8", "replace"), line & 0xFFFFFFFF))
         words[at.HEADER_NAMES] = count + 1
         return count + 1
 

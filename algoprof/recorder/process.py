@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 from threading import RLock
 from time import monotonic_ns
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from algoprof.profiles.tree import Profile
     from algoprof.recorder.reader import Flight
+    from algoprof.recorder.run_table import RunState
 
 backend = "python"
 """Which writer records: `python` or `native`."""
@@ -28,7 +30,6 @@ on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
 _lock = RLock()
-_hooked = False
 
 
 def run_table() -> RunTable:
@@ -48,16 +49,18 @@ def own_flight() -> "Flight | None":
     return read_view(flight.bytes, alive=True)
 
 
-def own_run(serial: int) -> "Profile | None":
-    """Read one run of this process's own flight file; None if it is no longer there."""
-    from algoprof.recorder.reader import read_view  # noqa: PLC0415  (imports dataclasses)
+def own_run(run: "RunState") -> "Profile | None":
+    """Read one run of this process; None if it is no longer there, or is the parent process's, or has no tree."""
+    from algoprof.recorder.reader import read_run, read_view  # noqa: PLC0415  (imports dataclasses)
 
     with _lock:
-        flight = _flight
-    if flight is None:
+        flight, table = _flight, _table
+    if flight is None or table is None or run.writer is not table.writer or run.shared:
         return None
     flight.set_anchor()
-    return next(iter(read_view(flight.bytes, alive=True, serial=serial).runs), None)
+    if run.ended:
+        return read_run(flight.bytes, run.slot, [offset for _, offset in run.rows], flight.names)
+    return next(iter(read_view(flight.bytes, alive=True, serial=run.serial).runs), None)
 
 
 def open_path() -> str:
@@ -88,7 +91,7 @@ def snapshot() -> "Profile":
 
 
 def _start() -> RunTable:
-    global _table, _flight, _hooked  # noqa: PLW0603  (the one recorder of the process)
+    global _table, _flight  # noqa: PLW0603  (the one recorder of the process)
     with _lock:
         if _table is not None:
             return _table
@@ -96,12 +99,17 @@ def _start() -> RunTable:
             on_start()
         _flight = _made()
         _table = RunTable(_flight)
-        if not _hooked:
-            _hooked = True
-            atexit.register(_close)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=_forget)
+        _close_at_exit()
         return _table
+
+
+def _close_at_exit() -> None:
+    """Close this process's recorder before those exit handlers that are registered already, delivery's among them."""
+    atexit.unregister(_close)  # a forked child has its parent's registration
+    atexit.register(_close)
+    child, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
+    if child is not None and util is not None and child.parent_process() is not None:
+        util.Finalize(None, _close, exitpriority=10)  # multiprocessing's children leave past atexit
 
 
 def _made() -> FlightFile:
@@ -151,7 +159,7 @@ def _close() -> None:
     run = _table.end_implicit()
     if run is not None:
         if on_implicit_end is not None:
-            on_implicit_end(_table.seconds(run), lambda: own_run(run.serial))
+            on_implicit_end(_table.seconds(run), lambda: own_run(run))
         _table.release(run)
     _flight.discard()
 
@@ -163,3 +171,7 @@ def _forget() -> None:
         _table.writer.inherited = True
     _table = _flight = None
     _lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

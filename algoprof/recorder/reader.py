@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from algoprof.errors import ProfileFileError
 from algoprof.profiles.tree import Profile
 from algoprof.recorder import layout as at
-from algoprof.recorder.assembly import Clock, OpenEntry, RunRecord, assemble
+from algoprof.recorder.assembly import Clock, Names, OpenEntry, RunRecord, Words, assemble
 from algoprof.recorder.directory import is_locked
 
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
@@ -85,6 +85,20 @@ def read_view(
         return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial).flight()
 
 
+def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Profile | None:
+    """Return an ended run of this process, from the places its writer knows it to be at.
+
+    Args:
+        view: the mapped flight file.
+        slot: of the run, a word offset.
+        rows: of its nodes, word offsets.
+        names: every name of the file.
+    """
+    with view.cast("q") as words:
+        reading = _Reading(view, words, alive=True, at_ns=None, serial=words[slot + at.RUN_SERIAL])
+        return reading.run(slot * 8, [row * 8 for row in rows], names)
+
+
 class _Reading:
     def __init__(
         self, view: memoryview, words: memoryview, *, alive: bool, at_ns: int | None, serial: int | None
@@ -104,7 +118,7 @@ class _Reading:
         clock = self._clock(runs, rows, opens)
         program = self._text(at.PROGRAM_AT, at.PROGRAM_BYTES)
         pid = self._words[at.HEADER_PID]
-        by_serial: dict[int, list[tuple[int, tuple[int, ...]]]] = {}
+        by_serial: dict[int, list[tuple[int, Words]]] = {}
         for reference, row in rows:
             by_serial.setdefault(row[at.NODE_RUN], []).append((reference, row))
         node_of = {reference: row[at.NODE_RUN] for reference, row in rows}
@@ -115,9 +129,7 @@ class _Reading:
         for run in sorted(runs, key=lambda run: run[at.RUN_SERIAL]):
             serial = run[at.RUN_SERIAL]
             record = RunRecord(run, by_serial.get(serial, []), opens_by_serial.get(serial, []), self._request(run))
-            profile = assemble(record, self._names, clock, alive=self._alive)
-            environment = {"python": self._text(at.PYTHON_AT, at.PYTHON_BYTES)}
-            profiles.append((run, replace(profile, pid=pid, program=program, environment=environment)))
+            profiles.append((run, self._profile(record, self._names, clock)))
         return Flight(
             pid=pid,
             alive=self._alive,
@@ -125,6 +137,21 @@ class _Reading:
             runs=tuple(profile for run, profile in profiles if run[at.RUN_STATE] in (at.OPEN, at.ENDED)),
             cumulative=tuple(profile for run, profile in profiles if run[at.RUN_STATE] == at.CUMULATIVE),
             errors=self._words[at.HEADER_ERRORS],
+        )
+
+    def run(self, slot: int, offsets: list[int], names: Names) -> Profile | None:
+        """Return the ended run at a byte offset, with the rows at others."""
+        run = _RUN.unpack_from(self._view, slot)
+        rows = [(offset // at.UNIT, self._row(offset)) for offset in offsets]
+        record = RunRecord(run, rows, [], self._request(run))
+        return self._profile(record, names, self._clock([run], rows, [])) if run[at.RUN_SERIAL] else None
+
+    def _profile(self, record: RunRecord, names: Names, clock: Clock) -> Profile:
+        return replace(
+            assemble(record, names, clock, alive=self._alive),
+            pid=self._words[at.HEADER_PID],
+            program=self._text(at.PROGRAM_AT, at.PROGRAM_BYTES),
+            environment={"python": self._text(at.PYTHON_AT, at.PYTHON_BYTES)},
         )
 
     def _segments(self, *kinds: int) -> Iterator[tuple[int, int]]:
@@ -148,7 +175,7 @@ class _Reading:
                 self._names.append((name.decode("utf-8", "replace"), module.decode("utf-8", "replace"), line))
             left -= min(left, at.NAMES_PER_SEGMENT)
 
-    def _runs(self) -> Iterator[tuple[int, ...]]:
+    def _runs(self) -> Iterator[Words]:
         for slot in range(at.RUN_COUNT):
             offset = at.RUNS_AT + slot * at.RUN_BYTES
             serial = self._words[offset // 8 + at.RUN_SERIAL]
@@ -157,7 +184,7 @@ class _Reading:
                 if self._words[offset // 8 + at.RUN_SERIAL] == serial:
                     yield run
 
-    def _rows(self) -> Iterator[tuple[int, tuple[int, ...]]]:
+    def _rows(self) -> Iterator[tuple[int, Words]]:
         for kind, start in self._segments(at.HOME, at.NODES):
             first, count = (
                 (start + at.HOME_NODES_AT, at.HOME_NODES) if kind == at.HOME else (start, at.NODES_PER_SEGMENT)
@@ -167,7 +194,7 @@ class _Reading:
                 if serial and self._only in (None, serial):
                     yield offset // at.UNIT, self._row(offset)
 
-    def _row(self, offset: int) -> tuple[int, ...]:
+    def _row(self, offset: int) -> Words:
         """Return a row that was not being written while it was read; of a dead writer, whatever it left."""
         give_up = time.monotonic() + _PATIENCE_SECONDS
         while True:
@@ -204,8 +231,8 @@ class _Reading:
 
     def _clock(
         self,
-        runs: list[tuple[int, ...]],
-        rows: list[tuple[int, tuple[int, ...]]],
+        runs: list[Words],
+        rows: list[tuple[int, Words]],
         opens: list[OpenEntry],
     ) -> Clock:
         to_wall = self._words[at.HEADER_WALL] - self._words[at.HEADER_MONOTONIC]
@@ -225,6 +252,6 @@ class _Reading:
         return bytes(self._view[offset : offset + room]).rstrip(b"\0").decode("utf-8", "replace")
 
     @staticmethod
-    def _request(run: tuple[int, ...]) -> str:
+    def _request(run: Words) -> str:
         words = run[at.RUN_REQUEST : at.RUN_REQUEST + at.REQUEST_BYTES // 8]
         return struct.pack(f"<{len(words)}q", *words).rstrip(b"\0").decode("utf-8", "replace")

@@ -75,7 +75,8 @@ class RunTable:
         self._cumulative: dict[int, RunState] = {}
         self._totals: Totals | None = None
         self._implicit: RunState | None = None
-        self._spare: Block | None = None
+        self.spare_block = Block(flight, at.BLOCK_SHARED, segments=1)
+        """The one shared by threads that find no other, set aside while there is room."""
         self.writer = Writer(flight, self)
 
     def open(self, facts: RunFacts, attributes: dict[str, object] | None = None) -> RunState:
@@ -177,18 +178,6 @@ class RunTable:
             while self._readable:
                 self._forget(self._readable.popleft())
             return found
-
-    @property
-    def spare_block(self) -> Block:
-        """The block shared by threads that find no other.
-
-        Raises:
-            OutOfSpace: if not even that can be had.
-        """
-        with self._lock:
-            if self._spare is None:
-                self._spare = Block(self._flight, at.BLOCK_SHARED, segments=1)
-            return self._spare
 
     def _claim(self, name: int, kept: int = 0) -> RunState | None:
         """Take a free slot, and leave some free; None if there are too few."""

@@ -1,6 +1,7 @@
 """The way in: `client(...)` and the `Client` that knows a platform."""
 
 import math
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,6 +20,7 @@ def client(
     bearer_token: str | None = None,
     *,
     grace: float = 10.0,
+    data: str | PathLike[str] | None = None,
 ) -> "Client":
     """Return a client for a platform.
 
@@ -29,6 +31,7 @@ def client(
         ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own.
         bearer_token: a JWT, used where there is no key; else `ALGORITHMIA_BEARER_TOKEN`.
         grace: seconds that an answer may take beyond a call's timeout.
+        data: the folder that `algoprof serve --data` was given: its server is called, with its key.
 
     Raises:
         ConfigurationError: if one of them cannot be meant; the message never shows a key.
@@ -36,7 +39,7 @@ def client(
     >>> client("simSecret", "http://127.0.0.1:8080").algo("demo/Routes").set_options(timeout=60)
     <Algorithm demo/Routes at http://127.0.0.1:8080>
     """
-    platform = locate(api_key, api_address, bearer_token)
+    platform = locate(api_key, api_address, bearer_token, data=None if data is None else Path(data))
     if ca_cert is not None and not Path(ca_cert).exists():
         raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf:

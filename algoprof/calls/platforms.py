@@ -46,7 +46,13 @@ class Platform:
         return text.replace(secret, _HIDDEN) if secret else text
 
 
-def locate(api_key: str | None = None, api_address: str | None = None, bearer_token: str | None = None) -> Platform:
+def locate(
+    api_key: str | None = None,
+    api_address: str | None = None,
+    bearer_token: str | None = None,
+    *,
+    data: Path | None = None,
+) -> Platform:
     """Return the platform that arguments, environment and the local server's files name, in this order.
 
     A key wins over a token. The key of the server on this machine goes to that server only.
@@ -55,15 +61,23 @@ def locate(api_key: str | None = None, api_address: str | None = None, bearer_to
         api_key: the API key; else `ALGORITHMIA_API_KEY`.
         api_address: the address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else the public one.
         bearer_token: a JWT; else `ALGORITHMIA_BEARER_TOKEN`.
+        data: the folder that `algoprof serve --data` was given. Said so, the address and the key it holds win over the
+            environment's.
 
     Raises:
-        ConfigurationError: if an address or a key cannot be meant; the message never shows the key.
+        ConfigurationError: if an address or a key cannot be meant, or the folder names no server; the message never
+            shows the key.
     """
-    served = _kept("address")
+    served = _kept(data, "address")
+    if data is not None and not served and not api_address:
+        raise ConfigurationError(
+            f"{str(data)[:200]!r} does not say where a server serves: start one with `algoprof serve DIR --data` and it"
+        )
     address, origin = next(
         (text, origin)
         for text, origin in (
             (api_address, "as given"),
+            (served if data is not None else "", f"where the server of {str(data)[:200]} served last"),
             (os.environ.get("ALGORITHMIA_API"), "from ALGORITHMIA_API"),
             (served, "where `algoprof serve` served last"),
             (PUBLIC_ADDRESS, "the public platform"),
@@ -71,25 +85,32 @@ def locate(api_key: str | None = None, api_address: str | None = None, bearer_to
         if text
     )
     address = _address(address, origin)
-    key = api_key or os.environ.get("ALGORITHMIA_API_KEY") or ""
+    local = _kept(data, "key") if _is_loopback(address) or address == served else ""
+    given = api_key or (local if data is not None and not bearer_token else "")
+    key = given or os.environ.get("ALGORITHMIA_API_KEY") or ""
     token = bearer_token or os.environ.get("ALGORITHMIA_BEARER_TOKEN") or ""
-    if not key and not token and (_is_loopback(address) or address == served):
-        key = _kept("key")
-    return Platform(address, origin, _authorization(key, token))
+    return Platform(address, origin, _authorization(key or ("" if token else local), token))
 
 
 def data_directory() -> Path:
-    """Return the folder where the server on this machine keeps its `key` and its `address`."""
-    base = os.environ.get("XDG_DATA_HOME") or ""
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".local" / "share") / "algoprof"
+    """Return the folder where the server on this machine keeps its `key` and its `address`.
+
+    Raises:
+        ConfigurationError: if there is none, since this user has no home.
+    """
+    base = Path(os.environ.get("XDG_DATA_HOME") or "")
+    try:
+        return (base if base.is_absolute() else Path.home() / ".local" / "share") / "algoprof"
+    except RuntimeError:
+        raise ConfigurationError("this user has no home directory: set XDG_DATA_HOME, or say which folder") from None
 
 
-def _kept(name: str) -> str:
+def _kept(data: Path | None, name: str) -> str:
     """Read what the local server keeps; empty if it keeps nothing that can be read."""
     try:
-        with (data_directory() / name).open(encoding="ascii") as file:
+        with ((data_directory() if data is None else data) / name).open(encoding="ascii") as file:
             return file.read(_LONGEST_KEY).strip()
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: there is no home directory
+    except (OSError, ValueError):  # ConfigurationError is a ValueError
         return ""
 
 

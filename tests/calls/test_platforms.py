@@ -42,6 +42,35 @@ def test_the_local_key_goes_nowhere_else(monkeypatch, served):
     assert locate().authorization == ""
 
 
+def test_the_server_of_a_folder_that_is_named_wins_over_the_environment(monkeypatch, served, tmp_path):
+    monkeypatch.setenv("ALGORITHMIA_API", "https://api.example.com")
+    monkeypatch.setenv("ALGORITHMIA_API_KEY", "simEnvironment")
+    (tmp_path / "address").write_text("http://127.0.0.1:8124\n")
+    platform = locate(data=tmp_path)
+    assert (platform.address, platform.authorization) == ("http://127.0.0.1:8124", "Simple simEnvironment")
+    (tmp_path / "key").write_text("simOther\n")
+    assert locate(data=tmp_path).authorization == "Simple simOther"
+    assert locate("simGiven", data=tmp_path).authorization == "Simple simGiven"
+    assert locate(api_address="https://api.example.com", data=tmp_path).authorization == "Simple simEnvironment"
+
+
+def test_a_named_folder_without_a_server_is_no_reason_to_call_another(served, tmp_path):
+    with pytest.raises(ConfigurationError, match="does not say where a server serves"):
+        locate(data=tmp_path / "empty")
+
+
+def test_without_a_home_there_is_only_the_public_platform(monkeypatch):
+    monkeypatch.delenv("XDG_DATA_HOME")
+
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("algoprof.calls.platforms.Path.home", homeless)
+    assert locate().address == PUBLIC_ADDRESS
+    with pytest.raises(ConfigurationError, match="XDG_DATA_HOME"):
+        data_directory()
+
+
 def test_a_key_wins_over_a_token(monkeypatch):
     assert locate(bearer_token="aaa.bbb").authorization == "Bearer aaa.bbb"
     monkeypatch.setenv("ALGORITHMIA_BEARER_TOKEN", "ccc.ddd")

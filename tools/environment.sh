@@ -42,6 +42,7 @@ if ! "$folder/bin/python" -c 'import pip' >/dev/null 2>&1; then # none yet, or i
 fi
 
 echo "==> installing algoprof and what it needs into $folder (the first time takes a minute)"
+# "compat" puts this folder on the path, instead of a hook that a folder named algoprof above it would hide.
 "$folder/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
-    --constraint constraints.txt --editable ".[$extras]" ||
+    --config-settings editable_mode=compat --constraint constraints.txt --editable ".[$extras]" ||
     fail "pip could not install the packages, for the reason above; it needs a package index within reach"

@@ -3,7 +3,7 @@
 from contextvars import ContextVar
 from time import monotonic_ns
 
-from algoprof import budgets, timeouts
+from algoprof import budgets, timeouts, watcher
 from algoprof.budgets import Budget
 from algoprof.recorder import process
 from algoprof.recorder._python import is_harmless
@@ -323,8 +323,6 @@ def _start_recorder() -> None:
 
 def _watch(run: Run) -> None:
     try:
-        from algoprof import watcher  # noqa: PLC0415  (a run without a timeout needs none)
-
         watcher.watch(run)
     except Exception:  # noqa: BLE001  (no thread can be started, or the program is ending)
         process.count_error()

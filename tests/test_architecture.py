@@ -37,7 +37,6 @@ ONLY_INSIDE_FUNCTIONS = {  # for the cold start of an algorithm, and against cir
     ("settings", "delivery"),
     ("budgets", "recorder"),
     ("runs", "delivery"),
-    ("runs", "watcher"),
     ("watcher", "delivery"),
     ("delivery", "exporters"),
     ("delivery", "recorder"),

@@ -79,7 +79,7 @@ def test_no_chain_grows_where_each_task_starts_its_successor():
         nonlocal loop, done
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        loop.create_task(tick(500))
+        tasks.append(loop.create_task(tick(500)))
         last = await done
         await asyncio.sleep(0)
         return last
@@ -234,13 +234,13 @@ class TestForks:
             thread = threading.Thread(target=record)
             thread.start()
             made.wait(10)
+            threading.Timer(0.1, go.set).start()
             child = os.fork()
             if child == 0:
                 process._made = slow
                 record()
                 os._exit(7)
             print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-            go.set()
             thread.join()
             """)
         assert (done.stdout, done.stderr) == ("7\n", "")

@@ -30,6 +30,8 @@ on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
 _lock = RLock()
+_forking = False  # whether the lock is held for a fork
+_FORK_PATIENCE_SECONDS = 1.0
 
 
 def run_table() -> RunTable:
@@ -39,9 +41,9 @@ def run_table() -> RunTable:
 
 def own_flight() -> "Flight | None":
     """Read this process's own flight file, without touching its lock; None if nothing was recorded yet."""
-    from algoprof.recorder.reader import read_view  # noqa: PLC0415  (imports dataclasses)
+    with _lock:  # which a fork waits for: a child could not finish an import that another thread began
+        from algoprof.recorder.reader import read_view  # noqa: PLC0415  (imports dataclasses)
 
-    with _lock:
         flight = _flight
     if flight is None:
         return None
@@ -51,9 +53,9 @@ def own_flight() -> "Flight | None":
 
 def own_run(run: "RunState") -> "Profile | None":
     """Read one run of this process; None if it is no longer there, or is the parent process's, or has no tree."""
-    from algoprof.recorder.reader import read_run, read_view  # noqa: PLC0415  (imports dataclasses)
+    with _lock:  # as above
+        from algoprof.recorder.reader import read_run, read_view  # noqa: PLC0415  (imports dataclasses)
 
-    with _lock:
         flight, table = _flight, _table
     if flight is None or table is None or run.writer is not table.writer or run.shared:
         return None
@@ -166,12 +168,27 @@ def _close() -> None:
 
 def _forget() -> None:
     """In a forked child: the parent's file is the parent's; the child makes its own when it first records."""
-    global _table, _flight, _lock  # noqa: PLW0603  (the one recorder of the process)
+    global _table, _flight, _lock, _forking  # noqa: PLW0603  (the one recorder of the process)
+    _forking = False
     if _table is not None:
         _table.writer.inherited = True
     _table = _flight = None
     _lock = RLock()
 
 
+def _wait_for_start() -> None:
+    """Before a fork: let another thread finish starting the recorder, but never wait for long."""
+    global _forking  # noqa: PLW0603  (the one recorder of the process)
+    _forking = _lock.acquire(timeout=_FORK_PATIENCE_SECONDS)
+
+
+def _go_on() -> None:
+    """After a fork, in the parent."""
+    global _forking  # noqa: PLW0603  (the one recorder of the process)
+    if _forking:
+        _forking = False
+        _lock.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(before=_wait_for_start, after_in_parent=_go_on, after_in_child=_forget)

@@ -218,6 +218,28 @@ def test_what_is_neither_name_nor_function_is_refused():
         profile(int)
 
 
+def test_the_own_time_in_the_totals_only_grows():
+    def steps():
+        with section("held"):
+            yield
+
+    def own_time():
+        return {path: node.self_ns for path, node in snapshot().paths() if path[0] == "own"}
+
+    seen = own_time()
+    for _ in range(3):
+        with profile("own"), section("outer"):
+            waiting = [steps() for _ in range(5)]
+            for one in waiting:
+                next(one)
+            for one in waiting:
+                one.close()
+        now = own_time()
+        assert all(now[path] >= before for path, before in seen.items())
+        seen = now
+    assert seen
+
+
 @pytest.mark.parametrize("where", ["ALGOPROF_REPORT=always", "ALGOPROF_EXPORTERS=text"])
 def test_sections_outside_every_run_are_told_of_at_exit(run_python, where):
     name, _, value = where.partition("=")

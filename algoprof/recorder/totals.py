@@ -7,7 +7,6 @@ from algoprof.recorder.flight import FlightFile
 _ADDED = (
     at.NODE_COUNT,
     at.NODE_TOTAL,
-    at.NODE_NESTED,
     at.NODE_ERRORS,
     at.NODE_ACTIVE,
     at.NODE_RECURSIONS,
@@ -89,6 +88,8 @@ class Totals:
             self._copy_spans(total, row, known=known, slower=longest > words[total + at.NODE_LONGEST])
             words[total + at.NODE_SHORTEST] = min(shortest, words[total + at.NODE_SHORTEST]) if known else shortest
             words[total + at.NODE_LONGEST] = max(longest, words[total + at.NODE_LONGEST])
+        # Never more than the total: the own time of a cumulative tree only grows, as a counter must.
+        words[total + at.NODE_NESTED] += min(words[row + at.NODE_NESTED], words[row + at.NODE_TOTAL])
         for word in _ADDED:
             words[total + word] += words[row + word]
         source, target = row + at.NODE_HISTOGRAM, total + at.NODE_HISTOGRAM

@@ -16,9 +16,9 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType, SimpleNamespace
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 READY = "PIPE_INIT_COMPLETE"
 _WAY_OUT = (
@@ -27,6 +27,8 @@ _WAY_OUT = (
 )
 _hidden = [__file__, "<frozen importlib", importlib.__file__]  # files whose frames are not the author's
 _started: list[object] = []  # the ADK objects that have begun to serve
+_roots: list[str] = []  # the algorithm's folder, below which stack traces name its files
+_PID = os.getpid()  # another one is that of a process that the algorithm has forked
 
 
 def main() -> None:
@@ -34,22 +36,29 @@ def main() -> None:
     _die_with_the_server()
     kind, name = sys.argv[1:3]
     root = os.getcwd()  # noqa: PTH109  (pathlib would be one more import)
+    _roots.append(root + os.sep)
     sys.argv = [os.path.join(root, *name.split(".")) + ".py"]  # noqa: PTH118
     sys.path.insert(0, root)
     sys.path.append(os.path.join(root, "src"))  # noqa: PTH118
     fifo = os.environ["ALGOPROF_REPLY_FIFO"]
     requests = _private_stdin()
+
+    def fail(error: BaseException) -> None:
+        _answer_load_failure(error, requests, fifo)
+
     try:
         if kind == "adk":
-            patch_adk(fifo)
+            patch_adk(fifo, fail)
             sys.stdin = requests  # ADK reads its requests there
-        module = importlib.import_module(name)  # most ADK projects serve within, and return at the end of stdin
-        if not _served_by_adk(module):
-            _serve(_apply_of(module), requests, fifo)
-    except Exception as error:
-        if _started:
-            raise  # not a failed import: ADK gave up, and that ends the process
-        _answer_load_failure(error, requests, fifo)
+        module = _contained(importlib.import_module, fail)(name)  # most ADK projects serve within
+        apply = None if _served_by_adk(module) else _apply_of(module)
+    except Exception as error:  # noqa: BLE001  (whoever asks gets it)
+        if _started:  # not a failed import: ADK gave up
+            _leave(error)
+        fail(error)
+    else:
+        if apply is not None:
+            _serve(apply, requests, fifo)
 
 
 def answer(apply: Any, request: dict[str, Any]) -> str:
@@ -61,6 +70,11 @@ def answer(apply: Any, request: dict[str, Any]) -> str:
         return encode(apply(data))
     except Exception as error:  # noqa: BLE001  (the caller gets it)
         return failure(error, "AlgorithmError")
+
+
+def last_answer(end: BaseException) -> str:
+    """Return the reply to a request that ends the process, by `sys.exit()` for instance, as the platform words it."""
+    return json.dumps({"error": _error(end, f"exited with code {_code(end)}", "SystemExit")})
 
 
 def encode(result: object) -> str:
@@ -95,19 +109,18 @@ def _is_utf8(text: str) -> bool:
 def failure(error: BaseException, default_type: str) -> str:
     """Return an error reply as JSON, with the author's part of the traceback."""
     kind = getattr(error, "error_type", None)
-    return json.dumps(
-        {
-            "error": {
-                "message": _text_of(error),
-                "stacktrace": "".join(authors_traceback(error)),
-                "error_type": kind if isinstance(kind, str) else default_type,
-            }
-        }
-    )
+    return json.dumps({"error": _error(error, _text_of(error), kind if isinstance(kind, str) else default_type)})
+
+
+def _error(error: BaseException, message: str, kind: str) -> dict[str, str]:
+    return {"message": message, "stacktrace": "".join(authors_traceback(error)), "error_type": kind}
 
 
 def authors_traceback(error: BaseException | None) -> list[str]:
-    """Return the traceback without the frames of this file, ADK and the import system at its head."""
+    """Return the traceback without the frames of this file, ADK and the import system at its head.
+
+    The author's files are named as in the project: `src/NAME.py`, not the copy that runs.
+    """
     if error is None:
         return []
     files = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
@@ -116,15 +129,18 @@ def authors_traceback(error: BaseException | None) -> list[str]:
         entry = entry.tb_next
     if entry is None and not isinstance(error, SyntaxError) and files[-1:] != [__file__]:
         entry = error.__traceback__  # it is ADK's own
-    return traceback.format_exception(type(error), error, entry)
+    lines = traceback.format_exception(type(error), error, entry)
+    for root in _roots:
+        lines = [line.replace(f'File "{root}', 'File "') for line in lines]
+    return lines
 
 
-def patch_adk(fifo: str) -> None:
+def patch_adk(fifo: str, fail: Callable[[BaseException], None]) -> None:
     """Make the installed ADK write to this worker's pipe and let its author's errors through.
 
-    Its pipe is a constant, so two workers would share one; and on Python 3.10 and later any error in `apply` or `load`
-    ends its process, as it calls `traceback.format_exception` the old way. Without ADK nothing is done: the algorithm's
-    own import then says what is missing.
+    Its pipe is a constant, so two workers would share one; on Python 3.10 and later any error in `apply` or `load`
+    ends its process, as it calls `traceback.format_exception` the old way; it goes on in forked children, and not at
+    `sys.exit()`. Without ADK nothing is done: the algorithm's own import then says what is missing.
     """
     with contextlib.suppress(ImportError):
         importlib.import_module("Algorithmia")  # in this order: ADK imported first would import itself half-made
@@ -144,12 +160,42 @@ def patch_adk(fifo: str) -> None:
     original = maker.init
 
     @functools.wraps(original)
-    def init(self: object, *args: object, **options: object) -> None:
+    def init(self: Any, *args: object, **options: object) -> None:
+        if os.getpid() != _PID:
+            os._exit(0)  # forked while the module was imported
         _started.append(self)
+        self.apply_func = _contained(self.apply_func, lambda end: _reply(fifo, last_answer(end)))
+        if self.load_func is not None:
+            self.load_func = _contained(self.load_func, fail)
         original(self, *args, **options)
 
     maker.init = init
     _hidden.append(os.path.dirname(str(adk.__file__)) + os.sep)  # noqa: PTH120
+
+
+def _contained(function: Any, answer_end: Callable[[BaseException], None]) -> Any:
+    """Wrap what runs the author's code, so that only this process comes back from it, and only by result or error.
+
+    A forked child ends there: it would answer later requests. What is no `Exception`, such as `sys.exit()`, is answered
+    and then ends this process at once: the interpreter would first wait for the author's threads.
+    """
+
+    @functools.wraps(function)
+    def call(*arguments: object) -> Any:
+        try:
+            result = function(*arguments)
+        except BaseException as error:
+            if os.getpid() != _PID:
+                _leave(error)
+            if isinstance(error, Exception):
+                raise
+            answer_end(error)
+            _leave(error)
+        if os.getpid() != _PID:
+            _leave(SystemExit())
+        return result
+
+    return call
 
 
 def _die_with_the_server() -> None:
@@ -191,6 +237,7 @@ def _apply_of(module: ModuleType) -> Any:
 
 
 def _serve(apply: Any, requests: TextIO, fifo: str) -> None:
+    apply = _contained(apply, lambda end: _reply(fifo, last_answer(end)))
     for request in _requests(requests):
         _reply(fifo, answer(apply, request))
 
@@ -201,17 +248,40 @@ def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-def _answer_load_failure(error: Exception, requests: TextIO, fifo: str) -> None:
+def _answer_load_failure(error: BaseException, requests: TextIO, fifo: str) -> None:
     """Tell whoever asks why there is no algorithm; the server then replaces this worker."""
     for _ in _requests(requests):
-        _reply(fifo, failure(error, "LoadingError"))
+        _reply(fifo, failure(error, "LoadingError") if isinstance(error, Exception) else last_answer(error))
 
 
 def _reply(fifo: str, reply: str) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _flush()
     with open(fifo, "w", encoding="utf-8") as pipe:  # noqa: PTH123  (blocks until the server reads)
         pipe.write(reply + "\n")
+
+
+def _leave(end: BaseException) -> NoReturn:
+    """End the process at once, and say why as the interpreter would."""
+    with contextlib.suppress(Exception):
+        if not isinstance(end, SystemExit):
+            sys.stderr.write("".join(authors_traceback(end)))
+        elif isinstance(end.code, str):
+            sys.stderr.write(end.code + "\n")
+    _flush()
+    os._exit(_code(end))
+
+
+def _code(end: BaseException) -> int:
+    """Return the exit status of a process that ends by an exception."""
+    if isinstance(end, SystemExit) and (end.code is None or isinstance(end.code, int)):
+        return (end.code or 0) & 0xFF
+    return 128 + signal.SIGINT if isinstance(end, KeyboardInterrupt) else 1
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # whatever the author has put there
+            stream.flush()
 
 
 def _text_of(error: BaseException) -> str:

@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 from algoprof.server.workers import MAX_REPLY
 
+_LAST = ("LoadingError", "SystemExit")  # the error types after which a worker is replaced
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -16,7 +18,7 @@ class Reply:
         result: any JSON value; base64 text if the content type is `binary`.
         content_type: `json`, `text` or `binary`.
         error: `message`, `error_type` and perhaps `stacktrace` if the algorithm failed, else None.
-        sound: whether the worker can go on; not if its reply was garbage or its load failed.
+        sound: whether the worker can go on; not if its reply was garbage, its load failed or it ends.
     """
 
     result: Any = None
@@ -64,7 +66,7 @@ def _failure(message: object, others: Mapping[object, object]) -> Reply:
     trace = others.get("stacktrace")
     if isinstance(trace, str) and trace:
         error["stacktrace"] = trace
-    return Reply(error=error, sound=error["error_type"] != "LoadingError")
+    return Reply(error=error, sound=error["error_type"] not in _LAST)
 
 
 def _garbage(reason: str) -> Reply:

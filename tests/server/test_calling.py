@@ -120,7 +120,7 @@ def test_an_error_carries_the_authors_own_traceback_under_both_names(server):
     assert (error["message"], error["error_type"]) == ("no photo", "AlgorithmError")
     assert error["stacktrace"] == error["stack_trace"]
     assert error["stacktrace"].endswith("ValueError: no photo\n")
-    assert "behaviour.py" in error["stacktrace"]
+    assert 'File "behaviour.py", line ' in error["stacktrace"]
     assert "bootstrap.py" not in error["stacktrace"]
     assert answer["metadata"]["duration"] >= 0
 
@@ -149,11 +149,41 @@ def test_any_string_comes_back(server):
     assert server.call(PLAIN, {"do": "surrogate"})["result"] == "\ud800 and \U0001f600"
 
 
-@pytest.mark.parametrize(("what", "words"), [("end", "code 3"), ("leave", "code 4"), ("crash", "code -11 (SIGSEGV)")])
+@pytest.mark.parametrize(("what", "words"), [("end", "code 3"), ("crash", "code -11 (SIGSEGV)")])
 def test_a_worker_that_dies_is_told_and_replaced(server, what, words):
     answer = server.call(PLAIN, {"do": what})
     assert answer["error"] == {"message": f"exited with {words}", "error_type": "SystemExit"}
     assert server.call(PLAIN, {"do": "counted"})["result"] == 1
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "asked", "words", "last"),
+    [
+        (PLAIN, {"do": "leave"}, "code 4", "SystemExit: 4\n"),
+        (PLAIN, {"do": "leave", "code": "no photo"}, "code 1", "SystemExit: no photo\n"),
+        (PLAIN, {"do": "leave_with_a_thread"}, "code 130", "KeyboardInterrupt\n"),
+        ("demo/Adk", "exit", "code 6", "SystemExit: 6\n"),
+    ],
+)
+def test_an_algorithm_that_exits_is_told_at_once_and_replaced(server, algorithm, asked, words, last):
+    answer = server.call(f"{algorithm}?timeout=20", asked)
+    assert (answer["error"]["message"], answer["error"]["error_type"]) == (f"exited with {words}", "SystemExit")
+    assert answer["error"]["stacktrace"].endswith(last)
+    assert answer["metadata"]["duration"] < 10
+    assert "error" not in server.call(f"{algorithm}?timeout=20", "next")
+
+
+@pytest.mark.parametrize(("end", "code"), [("return", 0), ("fail", 1), ("exit", 7)])
+def test_a_forked_child_answers_nothing(server, end, code):
+    answer = server.call(f"{PLAIN}?timeout=20&stdout=true", {"do": "fork", "end": end})
+    assert answer["result"] == ["from the parent", code]
+    assert ("ValueError: of the child" in answer["metadata"]["stdout"]) == (end == "fail")
+    assert [server.call(PLAIN, number)["result"] for number in range(5)] == list(range(5))
+
+
+def test_a_forked_child_answers_nothing_under_adk_either(server):
+    assert server.call("demo/Adk?timeout=20", "fork")["result"] == "from the parent"
+    assert [server.call("demo/Adk", number)["result"]["input"] for number in range(5)] == list(range(5))
 
 
 def test_a_reply_that_is_none_is_told_and_the_worker_replaced(server):
@@ -304,7 +334,7 @@ def test_an_adk_project_loads_answers_and_fails_with_its_authors_words(server):
     answer = server.call("demo/Adk?stdout=true", "fail")
     assert answer["error"]["message"] == "the author's own words"
     assert "ValueError: the author's own words" in answer["error"]["stacktrace"]
-    assert "src/Adk.py" in answer["error"]["stacktrace"]
+    assert 'File "src/Adk.py", line ' in answer["error"]["stacktrace"]
     assert "asked for fail\n" in answer["metadata"]["stdout"]
     assert server.call("demo/Adk", {"n": 1})["result"] == {"input": {"n": 1}, "model": "v3"}
     assert base64.b64decode(server.call("demo/Adk", "bytes")["result"]) == b"\x00\xff"

@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 from pathlib import Path
@@ -211,8 +212,16 @@ def test_a_load_that_never_ends_is_stopped_by_the_timeout(serve, project):
     assert answer["metadata"]["algoprof"]["load"] == pytest.approx(1, abs=0.3)
 
 
-def test_a_load_that_exits_is_told_with_its_code(serve, project):
-    answer = serve(project("quit", {"main.py": "import sys\nsys.exit(5)\n\n\ndef apply(input): ...\n"})).call(
-        "local/quit", 1
-    )
-    assert answer["error"] == {"message": "exited with code 5", "error_type": "SystemExit"}
+def test_a_load_that_exits_is_told_with_its_code_whatever_it_left_running(serve, project):
+    source = """
+        import sys, threading, time
+
+        threading.Thread(target=time.sleep, args=[1000]).start()
+        sys.exit(5)
+
+        def apply(input): ...
+    """
+    answer = serve(project("quit", {"main.py": textwrap.dedent(source)})).call("local/quit?timeout=20", 1)
+    assert (answer["error"]["message"], answer["error"]["error_type"]) == ("exited with code 5", "SystemExit")
+    assert 'File "main.py", line 5, in <module>' in answer["error"]["stacktrace"]
+    assert answer["metadata"]["algoprof"]["total"] < 10

@@ -59,6 +59,21 @@ def leave(code=4):
     sys.exit(code)
 
 
+def leave_with_a_thread():
+    threading.Thread(target=time.sleep, args=[1000]).start()
+    raise KeyboardInterrupt
+
+
+def fork(end="return"):
+    """Fork; the child returns too, fails or exits, and the parent returns once it is gone."""
+    child = os.fork()
+    if child == 0:
+        if end == "return":
+            return "from the child"
+        raise {"fail": ValueError("of the child"), "exit": SystemExit(7)}[end]
+    return ["from the parent", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])]
+
+
 def crash():
     os.kill(os.getpid(), signal.SIGSEGV)
 

@@ -33,6 +33,7 @@ class Response:
     call: Call
 
 
+_LONGEST_MESSAGE = 4_000  # characters of a failure's message that are recorded; the error raised has all of them
 _warned: list[str] = []  # what was said already: a platform that sends one bad profile sends many
 
 
@@ -136,7 +137,7 @@ class Attempt:
             timeout=self._options.timeout,
             status=status,
             error_type=reply.error_type,
-            message=reply.message,
+            message=reply.message[:_LONGEST_MESSAGE],
             request_bytes=self._request_bytes,
             response_bytes=response_bytes,
             request_id=reply.request_id,

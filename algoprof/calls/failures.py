@@ -67,7 +67,7 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: b
             kind, hint = CallTimeout, more_time
             sentence = f"{call.algorithm} did not answer within {timeout}, and {grace:g} s of grace ({words})"
         case "refused":
-            kind, hint = CallRefused, _refusal(call.status, platform)
+            kind, hint = CallRefused, _refusal(call.status, platform, words)
             sentence = f"{call.algorithm} was refused with HTTP {call.status}: {words}"
         case "unreachable":
             kind = PlatformUnreachable
@@ -92,7 +92,9 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: b
     )
 
 
-def _refusal(status: int | None, platform: Platform) -> str:
+def _refusal(status: int | None, platform: Platform, words: str) -> str:
+    if status == 401 and "ALGORITHMIA_API_KEY" in words:
+        return ""  # the platform's own words say what to do
     if status == 401 and platform.authorization:
         return "the key is not that platform's: set ALGORITHMIA_API_KEY, or pass api_key"
     if status == 401:
@@ -109,4 +111,5 @@ def _where(profile: Profile | None) -> str:
 
 def _one_line(text: str) -> str:
     line = " ".join("".join(character if character.isprintable() else " " for character in text).split())
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+    left_out = len(line) - _LONGEST
+    return line if left_out <= 0 else f"{line[:_LONGEST]}... ({left_out:,} characters left out)"

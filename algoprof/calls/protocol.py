@@ -21,8 +21,6 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that are read at most; the platform's own limit for a result is 15 MiB."""
 
 _LARGEST_PROFILE = 4 * 1024 * 1024  # values plus characters
-_LONGEST_MESSAGE = 4_000  # characters
-_LONGEST_TRACE = 100_000
 _LONGEST_TIME = 10**7  # seconds; whatever says more is no measurement
 
 
@@ -182,10 +180,10 @@ def _failed(answer: Answer, data: Mapping[str, Any], known: dict[str, Any]) -> R
     runner = isinstance(error.get("error_type"), str)
     return Reply(
         _outcome(answer.status, error_type, runner=runner),
-        message=_text(error.get("message"), _LONGEST_MESSAGE) or _excerpt(answer),
+        message=_text(error.get("message")) or _excerpt(answer),
         error_type=error_type,
         code=code if isinstance(code, int) and not isinstance(code, bool) and abs(code) < 2**31 else None,
-        stack_trace=_text(error.get("stacktrace") or error.get("stack_trace"), _LONGEST_TRACE),
+        stack_trace=_text(error.get("stacktrace") or error.get("stack_trace")),
         **known,
     )
 
@@ -262,7 +260,7 @@ def _nanoseconds(seconds: object) -> int | None:
     return math.floor(seconds * 1e9)
 
 
-def _text(value: object, limit: int) -> str:
+def _text(value: object, limit: int = LARGEST_ANSWER) -> str:
     """Return a foreign value as a text that can be printed and sent on; empty for None."""
     if value is None:
         return ""

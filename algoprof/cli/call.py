@@ -11,11 +11,12 @@ import click
 
 from algoprof.calls.attempts import Response
 from algoprof.calls.client import client
-from algoprof.cli.printing import complain, printable
-from algoprof.errors import AlgorithmException, CallError, CallTimeout
+from algoprof.cli.output import Output, keep_binary
+from algoprof.cli.printing import complain
+from algoprof.cli.telling import tell, tell_failure
+from algoprof.errors import CallError, CallTimeout
 from algoprof.profiles import codec
 from algoprof.profiles.calls import Call
-from algoprof.profiles.tree import Profile
 
 _TIMED_OUT = 124  # as timeout(1) has it
 _LARGEST_READ = 11 * 1024 * 1024  # bytes; just over what the platform takes, so that it is refused as too large
@@ -45,6 +46,12 @@ algoprof call demo/Routes - < input.json"""
 @click.option("--json", "record", is_flag=True, help="Print result, metadata and call as one JSON object.")
 @click.option("--output", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it.")
 @click.option("--address", metavar="URL", help="The platform; else ALGORITHMIA_API, else the server on this machine.")
+@click.option(
+    "--data-dir",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Call the server that `algoprof serve --data DIR` started, with the key it keeps there.",
+)
 def command(
     *,
     algorithm: str,
@@ -59,6 +66,7 @@ def command(
     record: bool,
     output: Path | None,
     address: str | None,
+    data_dir: Path | None,
 ) -> int:
     """Call an algorithm, print its result, and say how much of its timeout it used.
 
@@ -66,20 +74,27 @@ def command(
 
     Exits with 124 if the time ran out, with 1 if the call failed otherwise.
     """
+    destination = Output(output)
     given = _input(stdin, data, text, path, kind)
-    with client(api_address=address) as caller:
+    with client(api_address=address, data=data_dir) as caller:
         algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
         try:
             response = algo.pipe(given)
         except CallError as error:
-            _tell(error.call, error.stdout if captured or isinstance(error, CallTimeout) else "", tree)
-            _tell_failure(error)
+            tell_failure(error, printed=captured, tree=tree)
             if record:
-                _write(_json(_record(error)) + "\n", output)
+                destination.write(_json(_record(error)) + "\n")
             complain(str(error))
             return _TIMED_OUT if isinstance(error, CallTimeout) else 1
-    _write(_json(_record(response)) + "\n" if record else _shown(response), output)
-    _tell(response.call, (response.metadata.stdout or "") if captured else "", tree)
+    result, on_terminal = response.result, output is None and sys.stdout.isatty()
+    if record:
+        destination.write(_json(_record(response)) + "\n")
+    elif isinstance(result, bytes) and on_terminal:
+        kept = keep_binary(result, algo.reference.name)
+        click.echo(f"the result, {len(result):,} bytes of binary data, is in {kept}", err=True)
+    else:
+        destination.write(_shown(response, pretty=on_terminal))
+    tell(response.call, (response.metadata.stdout or "") if captured else "", tree=tree)
     return 0
 
 
@@ -128,25 +143,13 @@ def _parsed(text: str, name: str) -> object:
         raise click.UsageError(f"{name} is not JSON ({where}); {way}") from None
 
 
-def _shown(response: Response) -> str | bytes:
-    """Return the result as it goes to stdout: bytes and texts as they are, all else as JSON."""
+def _shown(response: Response, *, pretty: bool) -> str | bytes:
+    """Return the result as it goes out: bytes and texts as they are, all else as JSON."""
     if isinstance(response.result, bytes):
         return response.result
     if isinstance(response.result, str) and response.metadata.content_type != "json":
         return response.result if response.result.endswith("\n") else response.result + "\n"
-    return _json(response.result, indent=2 if sys.stdout.isatty() else None) + "\n"
-
-
-def _write(content: str | bytes, output: Path | None) -> None:
-    """Write to the file that was asked for, else to stdout."""
-    encoded = content if isinstance(content, bytes) else content.encode(errors="backslashreplace")
-    if output is not None:
-        output.write_bytes(encoded)
-    elif isinstance(content, bytes) and sys.stdout.isatty():
-        raise click.UsageError(f"the result is {len(content):,} bytes of binary data: say --output PATH, or pipe it")
-    else:
-        sys.stdout.buffer.write(encoded)
-        sys.stdout.buffer.flush()
+    return _json(response.result, indent=2 if pretty else None) + "\n"
 
 
 def _json(value: object, indent: int | None = None) -> str:
@@ -177,41 +180,3 @@ def _call(call: Call) -> dict[str, Any]:
     ratio = {"budget_used_ratio": call.budget_used_ratio, "budget_source": call.budget_source}
     profile = {"profile": codec.to_json(call.profile)} if call.profile else {}
     return {**plain, "started": call.started_ns / 1e9, **times, **ratio, **profile}
-
-
-def _tell(call: Call, stdout: str, tree: bool) -> None:
-    """Say on stderr what the algorithm printed, where its time went, and how much of the timeout that was."""
-    if stdout:
-        click.echo(printable(stdout, keep="\n\t"), err=True, nl=not stdout.endswith("\n"))
-    if tree and call.profile is not None:
-        click.echo(_tree(call.profile), err=True, nl=False)
-    elif tree:
-        click.echo("no profile came home: the algorithm records none, or the platform sends none", err=True)
-    click.echo(_summary(call), err=True)
-
-
-def _summary(call: Call) -> str:
-    """Return one line of duration against timeout."""
-    ratio = "" if call.budget_used_ratio is None else f" ({call.budget_used_ratio:.1%} of it used)"
-    if call.duration is None:
-        return f"{call.algorithm}: {call.outcome} after {call.wall:.3f} s; its timeout was {call.timeout:g} s{ratio}"
-    parts = [("queue", call.queue), ("load", call.load), ("run", call.duration)]
-    split = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in parts if seconds is not None)
-    wall = f"; {call.wall:.3f} s in all" + (f" with {split}" if call.queue is not None else "")
-    return f"{call.algorithm}: {call.outcome}, ran {call.duration:.3f} s of {call.timeout:g} s{ratio}{wall}"
-
-
-def _tell_failure(error: CallError) -> None:
-    """Say on stderr what only this failure has: the algorithm's stack trace, or what was open when it was stopped."""
-    if isinstance(error, AlgorithmException) and error.stack_trace:
-        click.echo("the algorithm's stack trace:", err=True)
-        click.echo(printable(error.stack_trace.rstrip(), keep="\n\t"), err=True)
-    if isinstance(error, CallTimeout) and error.call.profile is not None:
-        for path, node in error.call.profile.open_sections():
-            click.echo(f"open when it was stopped: {printable('/'.join(path))}, for {node.open_time:.3f} s", err=True)
-
-
-def _tree(profile: Profile) -> str:
-    from algoprof.exporters.text import render  # noqa: PLC0415  (rich is slow to import, and rarely asked for)
-
-    return render(profile)

@@ -1,9 +1,11 @@
 """The command `algoprof`: finds a command's module by its name, and turns whatever fails into one sentence."""
 
+import contextlib
 import difflib
 import importlib
+import os
 import sys
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
 
@@ -70,6 +72,15 @@ def main() -> None:
 def _run(group: click.Group) -> int:
     """Run the command line and return its exit status: 2 for a wrong use, 130 when interrupted, 1 for what failed."""
     try:
+        return _told(group)
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            _empty(stream)
+
+
+def _told(group: click.Group) -> int:
+    """Run the command line, and turn what it raises into one sentence; with ALGOPROF_DEBUG=1 let it through."""
+    try:
         status = group.main(prog_name="algoprof", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -80,9 +91,32 @@ def _run(group: click.Group) -> int:
         return error.exit_code
     except click.ClickException as error:
         return _failed(error.format_message(), error.exit_code)
-    except (AlgoprofError, OSError) as error:
-        return _failed(str(error), 1)
+    except Exception as error:
+        if os.environ.get("ALGOPROF_DEBUG", "0") not in ("", "0"):
+            raise
+        return _failed(_sentence(error), 1)
     return status if isinstance(status, int) else 0
+
+
+def _sentence(error: Exception) -> str:
+    """Say what failed: our own errors know how, the system's name a file, and all others are not foreseen."""
+    if isinstance(error, AlgoprofError):
+        return str(error)
+    if isinstance(error, OSError):
+        what = error.strerror or str(error) or type(error).__name__
+        return what if error.filename is None else f"{os.fsdecode(error.filename)}: {what}"
+    return f"{type(error).__name__}: {error}; this should not have happened: ALGOPROF_DEBUG=1 shows where it did"
+
+
+def _empty(stream: TextIO | None) -> None:
+    """Write out what a stream still holds, or drop it: else Python tries again at exit, and complains in its way."""
+    if stream is None:
+        return
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _failed(sentence: str, status: int) -> int:

@@ -1,18 +1,27 @@
 """`algoprof report`: a saved profile or a flight file, for reading or for scripts."""
 
 import json
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import click
 
+from algoprof.cli.output import Output
+from algoprof.cli.printing import printable
 from algoprof.errors import AlgoprofError, ProfileFileError
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import name
 from algoprof.profiles.codec import to_json
 from algoprof.profiles.tree import Profile
+from algoprof.recorder import layout
 from algoprof.recorder.reader import Flight, read
+
+_KINDS = "`Profile.save` and `algoprof demo` write profiles, and a process that uses algoprof writes a *.flight file"
+_MAGIC = layout.MAGIC.to_bytes(8, sys.byteorder)
 
 
 @click.command()
@@ -30,22 +39,43 @@ def command(file: Path, form: str, output: Path | None) -> None:
 
     FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file.
     """
+    destination = Output(output)
     found = _read(file)
-    text = json.dumps(_as_json(found), indent=2) + "\n" if form == "json" else "\n".join(_texts(found))
-    if output is not None:
-        output.write_text(text, encoding="utf-8", errors="backslashreplace")
-        return
-    encoding = sys.stdout.encoding or "utf-8"
-    click.echo(text.encode(encoding, "backslashreplace").decode(encoding), nl=False)
+    destination.write(json.dumps(_as_json(found), indent=2) + "\n" if form == "json" else "\n".join(_texts(found)))
 
 
 def _read(file: Path) -> Profile | Flight:
-    with file.open("rb") as opened:
-        first = opened.read(1)
+    """Read a file by what it holds, whatever its name is."""
+    shown = printable(str(file))
     try:
-        return Profile.load(file) if first == b"{" else read(file)
+        kind = _kind(file)
+        return Profile.load(file) if kind == "profile" else read(file)
     except ProfileFileError as error:
-        raise AlgoprofError(f"{error}; a profile is what Profile.save wrote, a flight file ends in .flight") from error
+        raise AlgoprofError(f"{error}; {_KINDS}") from error
+    except FileNotFoundError:
+        raise AlgoprofError(f"there is no file {shown}; {_KINDS}") from None
+    except PermissionError:
+        raise AlgoprofError(f"{shown} may not be read by this user: profiles are their owner's only") from None
+    except OSError as error:
+        raise AlgoprofError(f"{shown} cannot be read ({error.strerror or error})") from error
+
+
+def _kind(file: Path) -> Literal["profile", "flight"]:
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes to would hold us up
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise ProfileFileError(file, "is a folder" if stat.S_ISDIR(mode) else "is no regular file")
+        first = os.read(handle, 1024)
+    finally:
+        os.close(handle)
+    if not first:
+        raise ProfileFileError(file, "is empty")
+    if first.lstrip().startswith(b"{"):
+        return "profile"
+    if first.startswith(_MAGIC) or not first.strip(b"\0"):  # zeros: killed while it was made, which `read` explains
+        return "flight"
+    raise ProfileFileError(file, "is neither a profile nor a flight file")
 
 
 def _as_json(found: Profile | Flight) -> dict[str, object]:

@@ -2,6 +2,10 @@
 
 import base64
 import json
+import os
+import subprocess
+import sys
+from functools import partial
 
 import pytest
 
@@ -38,7 +42,7 @@ def test_the_result_goes_to_stdout_and_what_it_took_to_stderr(algoprof, platform
     done = algoprof("call", "demo/Routes/1.0.0", "--data", '{"cities": ["Zürich"]}', "--timeout", "10")
     assert done.returncode == 0
     assert done.stdout == '{"cities": ["Zürich"]}\n'
-    assert done.stderr.startswith("demo/Routes/1.0.0: ok, ran 0.250 s of 10 s (2.5% of it used); ")
+    assert done.stderr.startswith("demo/Routes/1.0.0: ok, ran 0.250 s, 2 % of its 10 s; ")
     assert done.stderr.count("\n") == 1, "what the algorithm printed was not asked for"
 
 
@@ -84,6 +88,67 @@ def test_binary_goes_out_as_it_is(algoprof, platform, tmp_path):
     assert algoprof("call", "demo/Photo", "--data", "1", text=False).stdout == data
     assert algoprof("call", "demo/Photo", "--data", "1", "--output", "photo").stdout == ""
     assert (tmp_path / "photo").read_bytes() == data
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_the_call(algoprof, platform, tmp_path):
+    asked = []
+    platform.answer = lambda path, *_: asked.append(path) or result(1)
+    (tmp_path / "locked").write_text("old")
+    (tmp_path / "locked").chmod(0o400)
+    places = ["missing/x", "locked/x", *([] if os.geteuid() == 0 else ["locked"])]
+    for place in places:
+        said = failed(algoprof("call", "demo/Routes", "--data", "1", "--output", place))
+        assert said.startswith(f"--output {place} cannot be written (")
+    assert asked == []
+
+
+def test_a_closed_stdout_is_refused_before_the_call(algoprof, platform):
+    asked = []
+    platform.answer = lambda path, *_: asked.append(path) or result(1)
+    closed = partial(os.close, 1)
+    assert "stdout is closed" in failed(algoprof("call", "demo/Routes", "--data", "1", preexec_fn=closed))
+    assert asked == []
+    assert algoprof("call", "demo/Routes", "--data", "1", "--output", "x", preexec_fn=closed).returncode == 0
+
+
+def test_an_output_is_replaced_when_the_result_is_there_and_not_before(algoprof, platform, tmp_path):
+    (tmp_path / "out").write_text("old")
+    (tmp_path / "out").chmod(0o640)
+    seen = []
+
+    def answer(*_):
+        seen.append((tmp_path / "out").read_text())
+        return (500, {"error": {"message": "down"}}) if len(seen) == 1 else result(2)
+
+    platform.answer = answer
+    assert algoprof("call", "demo/Routes", "--data", "1", "--output", "out").returncode == 1
+    assert (tmp_path / "out").read_text() == "old"
+    assert algoprof("call", "demo/Routes", "--data", "1", "--output", "out").returncode == 0
+    assert seen == ["old", "old"]
+    assert ((tmp_path / "out").read_text(), (tmp_path / "out").stat().st_mode & 0o777) == ("2\n", 0o640)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["out"], "nothing is left beside it"
+
+
+def test_an_output_that_is_no_file_is_written_in_place(algoprof, platform):
+    assert algoprof("call", "demo/Routes", "--data", "1", "--output", "/dev/stderr").stderr.startswith("1\n")
+    assert failed(algoprof("call", "demo/Routes", "--data", "1", "--output", "/dev/full")) == (
+        "the result could not be written to /dev/full (No space left on device)"
+    )
+
+
+def test_binary_is_not_lost_on_a_terminal(platform, tmp_path):
+    platform.answer = lambda *_: result(base64.b64encode(b"\0\1").decode(), "binary")
+    controller, terminal = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "algoprof", "call", "demo/Photo", "--data", "1"],
+        cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    os.close(terminal)
+    os.close(controller)
+    assert done.returncode == 0
+    (kept,) = tmp_path.glob("Photo-*.bin")
+    assert kept.read_bytes() == b"\0\1"
+    assert f"the result, 2 bytes of binary data, is in {kept}\n" in done.stderr
 
 
 def test_the_full_record(algoprof, platform):
@@ -134,6 +199,7 @@ def test_an_algorithm_that_raised_shows_its_stack_trace(algoprof, platform):
 @pytest.mark.parametrize(
     ("status", "message", "says"),
     [
+        (401, "the key is wrong: set ALGORITHMIA_API_KEY", "the key is wrong"),
         (401, "bad key", "the key is not that platform's: set ALGORITHMIA_API_KEY"),
         (404, "algorithm algo://demo/Nope not found", "check owner, name and version"),
         (500, "down", "try again later"),
@@ -144,6 +210,38 @@ def test_failures_are_one_sentence(algoprof, platform, status, message, says):
     sentence = failed(algoprof("call", "demo/Routes", "--data", "1"))
     assert message in sentence
     assert says in sentence
+    assert sentence.count("ALGORITHMIA_API_KEY") == (status == 401)
+
+
+def test_the_timeout_is_told_only_where_it_mattered(algoprof, platform):
+    platform.answer = lambda *_: (404, {"error": {"message": "none"}})
+    assert "300 s" not in algoprof("call", "demo/Routes", "--data", "1").stderr
+    assert "300 s" not in algoprof("call", "demo/Routes", "--data", "NaN").stderr
+
+
+def test_huge_texts_are_shortened_and_the_record_has_all(algoprof, platform):
+    message, trace = "m" * 1_000_000, "t" * 2_000_000
+    error = {"message": message, "error_type": "AlgorithmError", "stacktrace": trace}
+    platform.answer = lambda *_: (200, {"error": error, "metadata": {"duration": 0.1}})
+    done = algoprof("call", "demo/Routes", "--data", "1", "--json")
+    assert len(done.stderr) < 10_000
+    assert "(999,500 characters left out)" in done.stderr
+    assert "(1,996,000 characters left out; --json has all)" in done.stderr
+    record = json.loads(done.stdout)
+    assert (record["error"]["message"], record["error"]["stack_trace"]) == (message, trace)
+    assert len(record["call"]["message"]) == 4_000
+
+
+def test_the_server_of_a_data_folder(algoprof, platform, tmp_path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "address").write_text(platform.address)
+    (tmp_path / "kept" / "key").write_text("simKept")
+    platform.answer = lambda path, headers, body: result(headers["authorization"])
+    environment = {"ALGORITHMIA_API": "http://127.0.0.1:1"}
+    done = algoprof("call", "demo/Routes", "--data", "1", "--data-dir", "kept", env=environment)
+    assert (done.stdout, done.returncode) == ('"Simple simKept"\n', 0)
+    said = failed(algoprof("call", "demo/Routes", "--data", "1", "--data-dir", "other"))
+    assert said.startswith("'other' does not say where a server serves")
 
 
 def test_an_unreachable_server_names_its_address(algoprof):

@@ -60,6 +60,42 @@ def test_a_missing_package_is_named_with_its_extra(algoprof, tmp_path):
     assert done.stderr == "algoprof: error: `algoprof call` needs the package requests: pip install 'algoprof[all]'\n"
 
 
+@pytest.mark.parametrize("arguments", [["--help"], ["call", "demo/Routes", "--data", "1"]])
+def test_a_full_disk_is_one_sentence(algoprof, platform, arguments):
+    with open("/dev/full", "w") as full:  # noqa: PTH123  (a device)
+        command = [sys.executable, "-m", "algoprof", *arguments]
+        done = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 1
+        last = done.stderr.splitlines()[-1]
+        assert last.startswith("algoprof: error: ")
+        assert "No space left on device" in last
+        assert "Exception ignored" not in done.stderr
+        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=full)
+        assert done.returncode in (0, 1), "with a full stderr, too, it ends in order"
+
+
+BROKEN = """
+import sys
+from algoprof.cli import call, main
+def fail(*_, **__):
+    raise KeyError("deep\\ninside")
+call.command.callback = fail
+sys.argv = ["algoprof", "call", "demo/Routes"]
+main.main()
+"""
+
+
+def test_what_nobody_foresaw_is_one_sentence_and_a_traceback_on_demand(run_python):
+    done = run_python(BROKEN)
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("algoprof: error: KeyError: ")
+    assert "ALGOPROF_DEBUG=1" in done.stderr
+    done = run_python(BROKEN, env={"ALGOPROF_DEBUG": "1"})
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+
+
 def test_a_closed_pipe_ends_it_without_a_word(platform):
     read, write = os.pipe()
     os.close(read)

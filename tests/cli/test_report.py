@@ -1,9 +1,11 @@
 """`algoprof report` as a command: profiles, flight files, and files that are neither."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -92,12 +94,15 @@ def test_a_flight_file_of_a_killed_process(report, flight):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "No such file"),
-        (b"", "none; a profile is what Profile.save wrote, a flight file ends in .flight"),
-        (b"hello", "none; a profile"),
-        (b"{", "a profile is what Profile.save wrote"),
+        (None, "there is no file file; `Profile.save` and"),
+        (b"", "file: is empty; `Profile.save` and"),
+        (b"hello", "file: is neither a profile nor a flight file; "),
+        (bytes(range(1, 256)) * 400, "file: is neither a profile nor a flight file; "),
+        (b"ALGOPROF", "cut off"),
+        (bytes(1000), "cut off"),
+        (b"{", "`Profile.save` and"),
         (b'{"algoprof": 99}', "newer algoprof"),
-        (b"[" * 100_000, "none; a profile"),
+        (b"[" * 100_000, "neither a profile"),
     ],
 )
 def test_what_is_no_profile_is_one_sentence(report, tmp_path, content, said):
@@ -109,6 +114,32 @@ def test_what_is_no_profile_is_one_sentence(report, tmp_path, content, said):
     assert done.stderr.count("\n") == 1
     assert said in done.stderr
     assert "file" in done.stderr
+
+
+def test_a_pipe_or_a_folder_is_refused_and_not_waited_for(report, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert report("pipe").stderr.startswith("algoprof: error: pipe: is no regular file; ")
+    assert report(".").stderr.startswith("algoprof: error: .: is a folder; ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_of_somebody_else(report, saved, tmp_path):
+    (tmp_path / "run.algoprof").chmod(0)
+    assert report("run.algoprof").stderr == (
+        "algoprof: error: run.algoprof may not be read by this user: profiles are their owner's only\n"
+    )
+
+
+def test_a_profile_is_known_by_its_content(report, saved, tmp_path):
+    path = tmp_path / "run.algoprof"
+    path.write_text("\n  " + path.read_text())
+    assert report(path).stdout.startswith("job  ok  ")
+
+
+def test_a_closed_stdout_is_one_sentence(report, saved):
+    done = report("run.algoprof", preexec_fn=partial(os.close, 1))
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "stdout is closed" in done.stderr
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(report, saved):

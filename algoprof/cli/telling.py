@@ -1,0 +1,68 @@
+"""What is said on stderr about a call that was made: its output, its profile, its times, and how it failed."""
+
+import click
+
+from algoprof.cli.printing import printable, shortened
+from algoprof.errors import AlgorithmException, CallError, CallTimeout
+from algoprof.exporters.text import cells, render
+from algoprof.profiles.calls import Call
+
+_LONGEST = 4_000  # characters of a stack trace, or of an output that nobody asked for
+_WHOLE = "; --json has all"
+
+
+def tell(call: Call, stdout: str, *, tree: bool) -> None:
+    """Say on stderr what the algorithm printed, where its time went, and how much of the timeout that was.
+
+    Args:
+        call: the call.
+        stdout: what the algorithm printed; empty to say nothing of it.
+        tree: whether to show the profile.
+    """
+    if stdout:
+        click.echo(printable(stdout, keep="\n\t"), err=True, nl=not stdout.endswith("\n"))
+    if tree and call.profile is not None:
+        click.echo(render(call.profile), err=True, nl=False)
+    elif tree:
+        click.echo("no profile came home: the algorithm records none, or the platform sends none", err=True)
+    click.echo(summary(call), err=True)
+
+
+def tell_failure(error: CallError, *, printed: bool, tree: bool) -> None:
+    """Say on stderr what is known of a call that failed, but for its sentence.
+
+    Args:
+        error: how it failed.
+        printed: whether what the algorithm printed was asked for; where time ran out, the end of it is shown anyway.
+        tree: whether to show the profile.
+    """
+    timed_out = isinstance(error, CallTimeout)
+    stdout = error.stdout if printed else shortened(error.stdout, _LONGEST, _WHOLE) if timed_out else ""
+    tell(error.call, stdout, tree=tree)
+    if isinstance(error, AlgorithmException) and error.stack_trace:
+        click.echo("the algorithm's stack trace:", err=True)
+        click.echo(printable(shortened(error.stack_trace.rstrip(), _LONGEST, _WHOLE), keep="\n\t"), err=True)
+    if timed_out and error.call.profile is not None:
+        for path, node in error.call.profile.open_sections():
+            click.echo(f"open when it was stopped: {printable('/'.join(path))}, for {node.open_time:.3f} s", err=True)
+
+
+def summary(call: Call) -> str:
+    """Return one line that sets a call's times against its timeout.
+
+    >>> summary(Call("demo/Routes", 0, 3 * 10**9, "ok", duration_ns=2 * 10**9, timeout=10))
+    'demo/Routes: ok, ran 2.000 s, 20 % of its 10 s; 3.000 s in all'
+    >>> summary(Call("demo/Routes", 0, 3 * 10**9, "ok", 10**9, queue_ns=0, load_ns=10**9, timeout=5))
+    'demo/Routes: ok, ran 1.000 s; queue (0.000 s), load (1.000 s) and run used 40 % of its 5 s; 3.000 s in all'
+    >>> summary(Call("demo/Routes", 0, 3 * 10**6, "refused"))
+    'demo/Routes: refused after 0.003 s'
+    """
+    if call.duration is None:
+        outcome = call.outcome.replace("_", " ")
+        budget = f" of its {call.timeout:g} s" if call.outcome in ("timeout", "client_timeout") else ""
+        return f"{call.algorithm}: {outcome} after {call.wall:.3f} s{budget}"
+    used = f"{cells.share(call.budget_used_ratio)} of its {call.timeout:g} s"
+    parts = [("queue", call.queue), ("load", call.load)]
+    before = ", ".join(f"{name} ({seconds:.3f} s)" for name, seconds in parts if seconds is not None)
+    spent = f"; {before} and run used {used}" if before else f", {used}"
+    return f"{call.algorithm}: {call.outcome}, ran {call.duration:.3f} s{spent}; {call.wall:.3f} s in all"

@@ -47,7 +47,8 @@ class Algorithm:
         """Say what the next calls ask for. What is left out is as the reference has it, else as by default.
 
         Args:
-            timeout: seconds the algorithm may take, above 0 and at most 3000; 300 by default.
+            timeout: seconds the algorithm may take, above 0 and at most 3000; 300 by default. There is no smallest
+                one: less than the way there takes is a timeout for sure.
             stdout: whether to bring home what it prints; platforms do so for its owner only. False by default.
             output: `default`, `raw` (the bare output: no duration) or `void` (no result).
             query: whatever else goes into the URL, such as `sudo=True`.

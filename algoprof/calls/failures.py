@@ -61,8 +61,8 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: b
             kind, hint = AlgorithmException, ""
             sentence = f"{call.algorithm} failed with {reply.error_type or 'an error'}: {words}"
         case "timeout":
-            kind, hint = CallTimeout, more_time
-            sentence = f"{call.algorithm} was stopped by its timeout of {timeout}{_where(call.profile)}"
+            kind, (waited, hint) = CallTimeout, _waited(call, more_time)
+            sentence = f"{call.algorithm} was stopped by its timeout of {timeout}{_where(call.profile)}{waited}"
         case "client_timeout":
             kind, hint = CallTimeout, more_time
             sentence = f"{call.algorithm} did not answer within {timeout}, and {grace:g} s of grace ({words})"
@@ -100,6 +100,19 @@ def _refusal(status: int | None, platform: Platform, words: str) -> str:
     if status == 401:
         return "no key was sent: set ALGORITHMIA_API_KEY, or pass api_key"
     return _REFUSALS.get(status or 0, "")
+
+
+def _waited(call: Call, more_time: str) -> tuple[str, str]:
+    """Say what a call waited for, where waiting took most of its time, and what to do about a timeout."""
+    queue, load, run = call.queue_ns or 0, call.load_ns or 0, call.duration_ns or 0
+    if queue > load + run:
+        until = "it waited in the queue" if run else "it never ran: it waited in the queue"
+        hint = "other calls were before it: send fewer at once, call again later, or raise the timeout"
+        return f"; {until} for {queue / 1e9:.3g} s", hint
+    if load > queue + run:
+        until = "loading it" if run else "it never ran: loading it"
+        return f"; {until} took {load / 1e9:.3g} s", "load less when its module is imported, or raise the timeout"
+    return "", more_time
 
 
 def _where(profile: Profile | None) -> str:

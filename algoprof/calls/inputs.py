@@ -41,7 +41,7 @@ def encode(value: object) -> Body | Flaw:
     """Return an input ready to be sent, or what keeps it from that. `str` is text, bytes are binary.
 
     Whatever else there is goes as JSON, under the rules of `json.dumps`: tuples become lists, and keys that are
-    numbers become texts.
+    numbers become texts. Two keys that would become the same are refused.
 
     >>> encode("hello")
     Body(content_type='text/plain', data=b'hello')
@@ -72,6 +72,8 @@ def _text(value: str) -> Body | Flaw:
 def _json(value: object) -> Body | Flaw:
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        if _has_twins(value):
+            return _first_flaw(value, ValueError())
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: too deep, or changed by another thread
         return _first_flaw(value, error)
     try:
@@ -116,6 +118,8 @@ class _Element:
         if self.above and (wrong := _wrong_key(self.key)):
             return Flaw(f"{self.above.path()}: {wrong}", "JSON's keys are texts: make it one")
         if isinstance(self.value, (dict, list, tuple)):
+            if isinstance(self.value, dict) and (twin := _twin(self.value)):
+                return Flaw(f"{self.path()}: two keys become {twin} in JSON", "JSON's keys are texts: make them differ")
             same = next((element for element in self.ancestors() if element.value is self.value), None)
             return Flaw(f"{self.path()}: is {same.path()} again, without end", "break the cycle") if same else None
         wrong, hint = _wrong_leaf(self.value)
@@ -143,9 +147,39 @@ def _first_flaw(value: object, error: Exception) -> Flaw:
     return Flaw(f"the input cannot be written as JSON ({type(error).__name__})", _PLAIN)
 
 
+def _has_twins(value: object) -> bool:
+    """Tell whether two keys of any dict within become one."""
+    waiting = [value]
+    while waiting:
+        container = waiting.pop()
+        if isinstance(container, dict):
+            if _twin(container):
+                return True
+            container = container.values()
+        if isinstance(container, Iterable):
+            waiting += [one for one in container if isinstance(one, (dict, list, tuple))]
+    return False
+
+
+def _twin(keyed: dict[object, object]) -> str:
+    """Return the first key, as JSON writes it, that two keys become; empty if all stay different."""
+    if all(type(key) is str for key in keyed):
+        return ""
+    written: set[str] = set()
+    for key in keyed:
+        if not _wrong_key(key):
+            text = key if isinstance(key, str) else json.dumps(key)
+            if text in written:
+                return json.dumps(text[:60], ensure_ascii=False)
+            written.add(text)
+    return ""
+
+
 def _wrong_key(key: object) -> str:
     if isinstance(key, float) and not math.isfinite(key):
         return f"the key {float(key)} is not JSON"
+    if isinstance(key, int) and key.bit_length() > _LONGEST_INT:
+        return "a key of over 4,000 digits is not JSON"
     if key is None or isinstance(key, (str, int, float)):
         return ""
     return f"has a key of type {_kind(key)}"

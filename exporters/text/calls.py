@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from algoprof.exporters.text import cells
 from algoprof.profiles.calls import Call
 
-_COLUMNS = ("outcome", "timeout", "duration", "of it", "wall", "overhead", "queue", "load")
+_COLUMNS = ("outcome", "timeout", "duration", "budget", "wall", "overhead", "queue", "load")
 
 
 def render_calls(calls: Iterable[Call], *, width: int = 100, rows: int = 40) -> str:
     """Return a table of calls as text that ends in a newline, in the order given.
 
-    The column `of it` is the share of the timeout used.
+    The column `budget` is the share of the timeout that was used: by queue, load and run, where they are known.
 
     Args:
         calls: what to show.
@@ -20,8 +20,8 @@ def render_calls(calls: Iterable[Call], *, width: int = 100, rows: int = 40) -> 
 
     >>> call = Call("demo/Routes", 0, 4 * 10**9, "ok", duration_ns=3 * 10**9, timeout=60)
     >>> print(render_calls([call]), end="")
-    algorithm    outcome  timeout  duration  of it    wall  overhead
-    demo/Routes       ok     60 s    3.00 s    5 %  4.00 s    1.00 s
+    algorithm    outcome  timeout  duration  budget    wall  overhead
+    demo/Routes       ok     60 s    3.00 s     5 %  4.00 s    1.00 s
     """
     every = list(calls)
     nearest = sorted(range(len(every)), key=lambda index: (-(every[index].budget_used_ratio or 0), index))[:rows]

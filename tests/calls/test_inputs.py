@@ -23,7 +23,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
-flaws = st.sampled_from([math.nan, math.inf, b"x", {1}, object(), Hostile(), {(1,): 2}, 10**5000, ndarray()])
+flaws = st.sampled_from([math.nan, math.inf, b"x", {1}, object(), Hostile(), {(1,): 2}, {10**5000: 1, 1: 2}, 10**5000, ndarray()])
 
 
 @given(values.filter(lambda value: not isinstance(value, str)))
@@ -111,3 +111,30 @@ def test_ten_mebibytes_are_the_limit():
 
 def test_half_a_surrogate_pair_within_json_is_escaped():
     assert json.loads(encode(["\ud800"]).data) == ["\ud800"]
+
+
+@pytest.mark.parametrize(
+    ("keyed", "twin"),
+    [
+        ({1: 2, "1": 3}, "1"),
+        ({"null": 1, None: 2}, "null"),
+        ({True: 1, "true": 2}, "true"),
+        ({1.5: 1, "1.5": 2}, "1.5"),
+    ],
+)
+def test_keys_that_json_makes_one_are_refused_by_path(keyed, twin):
+    found = encode({"a": [0, (keyed,)], 7: {}})
+    assert isinstance(found, Flaw)
+    assert found.sentence == f'input["a"][1][0]: two keys become "{twin}" in JSON'
+    assert "differ" in found.hint
+
+
+@given(
+    st.dictionaries(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False), st.none()
+    )
+)
+def test_keys_that_stay_different_go_out(keyed):
+    found = encode(keyed)
+    assert isinstance(found, Body)
+    assert len(json.loads(found.data)) == len(keyed)

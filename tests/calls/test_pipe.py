@@ -302,3 +302,28 @@ def test_nobody_listens(make_client, raw_server):
         make_client(KEY, "http://127.0.0.1:1").algo("demo/Routes").pipe(None)
     assert isinstance(raised.value, PlatformUnreachable)
     assert raised.value.call.outcome == "unreachable"
+
+
+@pytest.mark.parametrize(
+    ("split", "duration", "says", "hint"),
+    [
+        (
+            {"queue": 1.0, "load": 0},
+            0.0,
+            "it never ran: it waited in the queue for 1 s; ",
+            "other calls were before it",
+        ),
+        ({"queue": 0.8, "load": 0}, 0.2, "; it waited in the queue for 0.8 s; ", "other calls were before it"),
+        ({"queue": 0.0, "load": 1}, 0.0, "it never ran: loading it took 1 s; ", "load less"),
+        ({"queue": 0.1, "load": 0.1}, 0.8, "of 1 s; ", "ask for less"),
+        ({}, 1.0, "of 1 s; ", "ask for less"),
+    ],
+)
+def test_a_timeout_says_what_the_time_went_to(request, split, duration, says, hint):
+    platform, algo = request.getfixturevalue("platform"), request.getfixturevalue("algo")
+    error = {"message": "Operation timed out", "error_type": "TimeoutError"}
+    platform.answers({"error": error, "metadata": {"duration": duration, "algoprof": split}})
+    with pytest.raises(CallTimeout) as raised:
+        algo.set_options(timeout=1).pipe(None)
+    assert f"{raised.value.sentence}; ".endswith(says)
+    assert hint in raised.value.hint

@@ -13,10 +13,10 @@ def test_exactly():
         Call("demo/Cities", 0, SECOND // 10, "unreachable", timeout=300),
     ]
     assert render_calls(calls) == (
-        "algorithm              outcome  timeout  duration  of it    wall  overhead   queue    load\n"
-        "demo/Routes                 ok     60 s    3.00 s    6 %  4.00 s    1.00 s  500 ms  250 ms\n"
-        "demo/Routes/1.0.0      timeout      5 s            100 %  6.00 s\n"
-        "demo/Cities        unreachable    300 s                   100 ms\n"
+        "algorithm              outcome  timeout  duration  budget    wall  overhead   queue    load\n"
+        "demo/Routes                 ok     60 s    3.00 s     6 %  4.00 s    1.00 s  500 ms  250 ms\n"
+        "demo/Routes/1.0.0      timeout      5 s             100 %  6.00 s\n"
+        "demo/Cities        unreachable    300 s                    100 ms\n"
     )
 
 

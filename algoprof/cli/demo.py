@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.client import client
 from algoprof.cli.demo_bars import Bars
 from algoprof.cli.demo_server import DemoServer
+from algoprof.cli.output import Output
+from algoprof.cli.telling import opened
 from algoprof.errors import CallTimeout, ConfigurationError, ServerError
 from algoprof.exporters.prometheus.exporter import newest
 from algoprof.exporters.text import render, render_calls
@@ -59,12 +63,13 @@ def command(*, keep: bool, timeout: float, output: Path) -> None:
     """
     console = Console(highlight=False)
     project = _example()
+    Output(output)  # tried now: a minute's work is not lost for want of a place
     settings.configure(exporters=["prometheus"], prometheus_address="127.0.0.1:0", report="never")
     try:
         with _ended_in_order():
             _step(console, f"Building {ALGORITHM} from {_near(project)} and hosting it under the platform's contract")
             with DemoServer(project, lambda line: _line(console, line)) as server:
-                _show_build(console, server)
+                _show_build(console, server, project)
                 made = _call(console, server, timeout)
                 _show_calls(console, made)
                 _show_kill(console, made)
@@ -101,12 +106,25 @@ def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _show_build(console: Console, server: DemoServer) -> None:
+def _show_build(console: Console, server: DemoServer, project: Path) -> None:
     builds = f"/v1/algorithms/{ALGORITHM}/builds"
     newest = server.get(builds)["results"][0]
     log: list[str] = server.get(f"{builds}/{newest['build_id']}/logs")["logs"].splitlines()
-    _line(console, f"its build has {newest['status']}; of the {len(log)} lines of its log, the last but one is")
-    _line(console, log[-2])
+    _line(
+        console, f"its build has {newest['status']}: it {_installed(log, (project / 'requirements.txt').read_text())}"
+    )
+
+
+def _installed(log: list[str], requirements: str) -> str:
+    """Return in a few words what a build installed: what was required by name, and how much came with it.
+
+    >>> _installed(["Successfully installed idna-3.10 routes-data-1.2 six-1.17.0"], "routes-data>=1  # cities")
+    'installed routes-data and 2 more'
+    """
+    done = next((line for line in reversed(log) if line.startswith("Successfully installed ")), "")
+    names = [word.rpartition("-")[0] for word in done.split()[2:]]
+    required = [name for name in names if re.search(rf"(?m)^{re.escape(name)}(?![\w.-])", requirements)]
+    return f"installed {', '.join(required)} and {len(names) - len(required)} more"
 
 
 def _call(console: Console, server: DemoServer, timeout: float) -> list[_Made]:
@@ -118,7 +136,7 @@ def _call(console: Console, server: DemoServer, timeout: float) -> list[_Made]:
         for cities in CITIES:
             made.append(_make(bars, algorithm, f"{cities} cities", {"cities": cities}))
             if made[-1].call.outcome == "timeout":
-                made.append(_make(bars, algorithm, "the same, in time", {"cities": cities, "mode": "anytime"}))
+                made.append(_make(bars, algorithm, "again, in time", {"cities": cities, "mode": "anytime"}))
                 return made
     raise ServerError(f"this machine plans {CITIES[-1]} cities within {timeout:g} s: choose a shorter --timeout")
 
@@ -145,8 +163,8 @@ def _show_kill(console: Console, made: list[_Made]) -> None:
     _step(console, f"What was open when its timeout killed the call with {killed.asked}")
     if killed.call.profile is None:
         raise ServerError("the killed call brought no profile home")
-    for path, node in killed.call.profile.open_sections():
-        _line(console, f"{'/'.join(path)}: open for {node.open_time:.3f} s")
+    for line in opened(killed.call.profile):
+        _line(console, line)
     result = rescued.result
     _line(
         console,
@@ -200,13 +218,15 @@ def _stay(console: Console, server: DemoServer, metrics: str) -> None:
     _line(console, f"server:  {server.address}")
     _line(console, f"metrics: {metrics}")
     asked = f"""call {ALGORITHM} --data '{{"cities": 100}}' --timeout 60 --profile"""
-    _line(console, f"try:     XDG_DATA_HOME={server.home} {_program()} {asked}")
+    _line(console, f"try:     {_program()} {asked} --data-dir {shlex.quote(str(server.home / 'algoprof'))}")
     with contextlib.suppress(KeyboardInterrupt):
         server.wait()
 
 
 def _program() -> str:
-    return f"{_near(Path(sys.executable))} -m algoprof"
+    """Return how one starts algoprof here: by the script beside this Python, where there is one."""
+    script = Path(sys.executable).with_name("algoprof")
+    return _near(script) if script.is_file() else f"{_near(Path(sys.executable))} -m algoprof"
 
 
 def _near(path: Path) -> str:

@@ -1,11 +1,14 @@
 """What is said on stderr about a call that was made: its output, its profile, its times, and how it failed."""
 
+from collections.abc import Iterator
+
 import click
 
 from algoprof.cli.printing import printable, shortened
 from algoprof.errors import AlgorithmException, CallError, CallTimeout
 from algoprof.exporters.text import cells, render
 from algoprof.profiles.calls import Call
+from algoprof.profiles.tree import Profile
 
 _LONGEST = 4_000  # characters of a stack trace, or of an output that nobody asked for
 _WHOLE = "; --json has all"
@@ -43,8 +46,23 @@ def tell_failure(error: CallError, *, printed: bool, tree: bool) -> None:
         click.echo("the algorithm's stack trace:", err=True)
         click.echo(printable(shortened(error.stack_trace.rstrip(), _LONGEST, _WHOLE), keep="\n\t"), err=True)
     if timed_out and error.call.profile is not None:
-        for path, node in error.call.profile.open_sections():
-            click.echo(f"open when it was stopped: {printable('/'.join(path))}, for {node.open_time:.3f} s", err=True)
+        for line in opened(error.call.profile):
+            click.echo(f"open when it was stopped: {line}", err=True)
+
+
+def opened(profile: Profile) -> Iterator[str]:
+    """Yield a line for each section that was open: its path, how long it was, and its attributes; the innermost last.
+
+    >>> from algoprof.profiles.tree import Node, Span
+    >>> span = Span("open", 0, 10**9, 1, attributes={"city": 3})
+    >>> list(opened(Profile("apply", (Node("apply", open_count=1, open_ns=10**9, spans=(span,)),))))
+    ['apply, for 1.000 s (city=3)']
+    """
+    for path, node in profile.open_sections():
+        spans = [span for span in node.spans if span.kind == "open"]
+        attributes = ", ".join(f"{name}={value}" for span in spans for name, value in span.attributes.items())
+        told = f" ({attributes})" if attributes else ""
+        yield printable(f"{'/'.join(path)}, for {node.open_time:.3f} s{told}")
 
 
 def summary(call: Call) -> str:

@@ -68,13 +68,16 @@ with profile("job"):
         try:
             process.stdout.readline()
             (path,) = directory.flight_files(tmp_path)
-            last = 0
-            for _ in range(scaled(20_000)):
+            last = unsure = 0
+            for reads in range(1, scaled(20_000) + 1):
                 flight = reader.read(path)
                 assert flight.alive
                 (run,) = flight.runs
+                if run.inexact:  # the writer was kept from its row for longer than a reader waits
+                    unsure += 1
+                    assert unsure <= 1 + reads // 1_000
+                    continue
                 node = run.node("job", "tight")
-                assert not run.inexact
                 assert node.histogram.count == node.count >= last
                 assert node.shortest_ns * node.count <= node.closed_ns <= node.longest_ns * node.count
                 last = node.count

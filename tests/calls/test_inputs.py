@@ -23,7 +23,9 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     max_leaves=20,
 )
-flaws = st.sampled_from([math.nan, math.inf, b"x", {1}, object(), Hostile(), {(1,): 2}, {10**5000: 1, 1: 2}, 10**5000, ndarray()])
+flaws = st.sampled_from(
+    [math.nan, math.inf, b"x", {1}, object(), Hostile(), {(1,): 2}, {10**5000: 1, 1: 2}, 10**5000, ndarray()]
+)
 
 
 @given(values.filter(lambda value: not isinstance(value, str)))

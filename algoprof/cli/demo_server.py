@@ -105,7 +105,7 @@ class DemoServer:
         command = [sys.executable, "-P", "-m", "algoprof", "serve", str(self._project), "--port", "0"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ALGORITHMIA_")}
         self._process = subprocess.Popen(
-            [*command, "--data", str(self._data)],
+            [*command, "--data", str(self._data), "--parent", str(os.getpid())],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -1,10 +1,14 @@
 """`algoprof serve`: host algorithms on this machine."""
 
+import contextlib
+import os
+import shutil
 from pathlib import Path
 
 import click
 
 from algoprof.calls.platforms import data_directory
+from algoprof.server import lifeline
 from algoprof.server.serving import serve
 
 
@@ -20,7 +24,13 @@ from algoprof.server.serving import serve
     type=click.Path(file_okay=False, path_type=Path),
     help="Where key, builds and logs are kept. [default: ~/.local/share/algoprof]",
 )
-def command(directories: tuple[str, ...], host: str, port: int, data: Path | None) -> None:
+@click.option(
+    "--replicas", type=click.IntRange(1, 64), default=1, show_default=True, help="Calls of one version run at once."
+)
+@click.option("--parent", type=int, hidden=True, help="End with that parent process, and leave no data then.")
+def command(
+    *, directories: tuple[str, ...], host: str, port: int, data: Path | None, replicas: int, parent: int | None
+) -> int:
     """Host the algorithm of each DIR on this machine, under the platform's contract.
 
     Each is built first: what its requirements.txt names is installed into an environment of its own. Then the address
@@ -28,4 +38,13 @@ def command(directories: tuple[str, ...], host: str, port: int, data: Path | Non
 
     The API key is that of ALGORITHMIA_API_KEY; else one is made, shown once, and kept for `algoprof call`.
     """
-    serve(directories, host=host, port=port, data=(data or data_directory()).absolute())
+    if parent is not None:
+        lifeline.hold(parent)
+    data = (data or data_directory()).absolute()
+    try:
+        return serve(directories, host=host, port=port, data=data, replicas=replicas)
+    finally:
+        if parent not in (None, os.getppid()):
+            shutil.rmtree(data, ignore_errors=True)
+            with contextlib.suppress(OSError):  # the parent's temporary directory, unless it holds more
+                data.parent.rmdir()

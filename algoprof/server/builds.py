@@ -14,12 +14,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 from algoprof.errors import ProjectError, ServerError
-from algoprof.server import projects, snapshots, wheel
+from algoprof.server import lifeline, projects, snapshots, wheel
 from algoprof.server.store import Algorithm, Build, Store, Version
 
 _TAIL = 15  # lines of a failed build's log that are shown
 _SECRETS = ("ALGORITHMIA_API_KEY", "ALGORITHMIA_BEARER_TOKEN")
 _FINISHED = ".algoprof-finished"
+
+
+def log_path(data: Path, build: Build) -> Path:
+    """Return where below a data directory the log of a build is."""
+    return data / "logs" / f"{build.id}.log"
 
 
 class Builder:
@@ -80,7 +85,7 @@ class Builder:
 
     def log(self, build: Build) -> Path:
         """Return where a build's log is; it grows while the build runs."""
-        return self._data / "logs" / f"{build.id}.log"
+        return log_path(self._data, build)
 
     def python(self, build: Build) -> Path:
         """Return the Python interpreter of a build's environment."""
@@ -107,7 +112,9 @@ class Builder:
         shutil.rmtree(directory, ignore_errors=True)
         directory.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _note(log, f"environment {key}: Python {sys.version.split()[0]}")
-        code = await _run([sys.executable, "-P", "-m", "venv", "--without-pip", str(directory)], directory.parent, log)
+        code = await self._run(
+            [sys.executable, "-P", "-m", "venv", "--without-pip", str(directory)], directory.parent, log
+        )
         if code:
             return f"no environment could be made (python -m venv ended with {code})"
         if _wanted(requirements):
@@ -138,7 +145,32 @@ class Builder:
             "--requirement",
             str(requirements),
         ]
-        return await _run([*pip, *install], requirements.parent, log)
+        return await self._run([*pip, *install], requirements.parent, log)
+
+    async def _run(self, command: Sequence[str], directory: Path, log: BinaryIO) -> int:
+        """Run a command, its output going to the log; it ends when this is cancelled, and when the server is killed."""
+        _note(log, f"$ {' '.join(command)}")
+        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+        temporary = self._data / "temporary"
+        shutil.rmtree(temporary, ignore_errors=True)  # of a server that was killed
+        temporary.mkdir(mode=0o700)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *lifeline.command(command),
+                cwd=directory,
+                env=environment | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            try:
+                return await process.wait()
+            finally:
+                if process.returncode is None:
+                    await _end(process)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _environment_key(requirements: Path, own_wheel: Path, content: str) -> str:
@@ -161,26 +193,15 @@ def _wanted(requirements: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
 
 
-async def _run(command: Sequence[str], directory: Path, log: BinaryIO) -> int:
-    """Run a command in a process group of its own, its output going to the log; a cancelled one is killed."""
-    _note(log, f"$ {' '.join(command)}")
-    environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=directory,
-        env=environment | {"PYTHONUNBUFFERED": "1"},
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
-    try:
-        return await process.wait()
-    finally:
-        if process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a command in order, so that it can remove what it has begun; then by force."""
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), 2 * lifeline.GRACE)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()
 
 
 def _note(log: BinaryIO, text: str) -> None:

@@ -8,6 +8,7 @@ import re
 import time
 import uuid
 from collections.abc import Coroutine
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -32,11 +33,12 @@ async def call(request: Request) -> Response:
     host: Host = request.app.state.host
     content = await inputs.body(request)
     received = time.monotonic()
-    algorithm = host.algorithm(algorithm_name(request))
+    selector = request.path_params.get("version", "")
+    algorithm = host.callable(algorithm_name(request), selector)
     options = inputs.options(request.query_params)
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
-    version, build = host.version(algorithm, request.path_params.get("version", ""))
+    version, build = host.version(algorithm, selector)
     _admit(host)
     traceparent = headers.get("traceparent", "")
     job = Job(
@@ -81,6 +83,7 @@ async def _perform(
         raise Refusal(500, envelopes.INTERNAL, str(failed)) from failed
     finally:
         host.calls -= 1
+    host.say(_line(algorithm, version, job, outcome))
     if outcome.end == "stopped":
         raise Refusal(503, envelopes.INTERNAL, "the server was stopped before the algorithm had finished")
     error = _error(job, outcome)
@@ -98,6 +101,14 @@ async def _perform(
 async def _unwatched(performing: Coroutine[Any, Any, object]) -> None:
     with contextlib.suppress(Refusal):  # there is nobody to tell
         await performing
+
+
+def _line(algorithm: Algorithm, version: Version, job: Job, outcome: Outcome) -> str:
+    """Return a call in one line of a log."""
+    word = outcome.end if outcome.reply is None else "failed" if outcome.reply.error else "ok"
+    took = time.monotonic() - job.received
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    return f"{now} {algorithm.path}/{version.semantic} {word} in {took:.3f} s of {job.timeout:g} s"
 
 
 def _error(job: Job, outcome: Outcome) -> dict[str, str] | None:

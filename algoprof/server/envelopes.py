@@ -55,12 +55,12 @@ def refused(refusal: Refusal) -> Json:
     return Json({"error": error}, status_code=refusal.status)
 
 
-def no_such_algorithm(name: str) -> Refusal:
-    """Return the refusal for an unknown algorithm.
+def no_such_algorithm(name: str, reason: str = "No such algorithm") -> Refusal:
+    """Return the refusal for an algorithm that is unknown, or that cannot be called.
 
     The official client's `exists()` greps the message for `No such algorithm`.
     """
-    return Refusal(404, NO_SUCH_ALGORITHM, f"algorithm algo://{name} not found (No such algorithm)")
+    return Refusal(404, NO_SUCH_ALGORITHM, f"algorithm algo://{name} not found ({reason})")
 
 
 def succeeded(request_id: str, result: object, metadata: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from algoprof.errors import ProjectError
 from algoprof.server import projects, versions
 from algoprof.server.builds import Builder
 from algoprof.server.envelopes import VERSION_NOT_FOUND, Refusal, no_such_algorithm
@@ -25,11 +27,16 @@ class Host:
         store: builds and versions.
         builder: where builds lie.
         scratch: where workers get their private directories.
+        say: is told each call, for whoever watches.
+        replicas: how many workers each version has at most.
     """
 
-    def __init__(self, store: Store, builder: Builder, scratch: Path) -> None:
+    def __init__(
+        self, store: Store, builder: Builder, scratch: Path, say: Callable[[str], None], replicas: int
+    ) -> None:
         self.store = store
         self.builder = builder
+        self.say = say
         self.environment: dict[str, str] = {}
         """Of every worker; set before the first call."""
         self.calls = 0
@@ -38,7 +45,8 @@ class Host:
         """Calls that nobody waits for."""
         self.stopping = False
         self._scratch = scratch
-        self._algorithms: dict[str, Algorithm] = {}
+        self._count = replicas
+        self._built: dict[str, bool] = {}  # by algorithm id: whether the project served here could be built
         self._replicas: dict[tuple[str, str], Replicas] = {}
 
     async def add(self, project: projects.Project) -> Version:
@@ -48,18 +56,42 @@ class Host:
             ProjectError: if it cannot be built.
         """
         algorithm = self.store.algorithm(project.owner, project.name)
-        self._algorithms[algorithm.path] = self._algorithms[algorithm.id] = algorithm
-        return await self.builder.build(project)
+        try:
+            version = await self.builder.build(project)
+        except ProjectError:
+            self._built[algorithm.id] = False
+            raise
+        self._built[algorithm.id] = True
+        return version
 
     def algorithm(self, name: str) -> Algorithm:
-        """Return a hosted algorithm by `OWNER/NAME` or by id.
+        """Return an algorithm that was ever built here, by `OWNER/NAME` or by id.
 
         Raises:
             Refusal: if there is none.
         """
-        if name not in self._algorithms:
-            raise no_such_algorithm(name)
-        return self._algorithms[name]
+        for algorithm in self.store.algorithms():
+            if name in (algorithm.path, algorithm.id):
+                return algorithm
+        raise no_such_algorithm(name)
+
+    def callable(self, name: str, selector: str) -> Algorithm:
+        """Return an algorithm that can be called, by `OWNER/NAME` or by id.
+
+        Args:
+            name: it.
+            selector: the version asked for; empty for what is served now, which must have been built then.
+
+        Raises:
+            Refusal: if there is none, it is not served now, or its build failed.
+        """
+        algorithm = self.algorithm(name)
+        built = self._built.get(algorithm.id)
+        if built is None:
+            raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
+        if not built and not selector:
+            raise no_such_algorithm(algorithm.path, f"its build failed; see `algoprof builds logs {algorithm.path}`")
+        return algorithm
 
     def version(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:
         """Return the version that a selector means, with its build.
@@ -72,8 +104,6 @@ class Host:
         found = versions.select(self.store.versions(algorithm), selector, commits)
         build = self.store.build(algorithm, found.build_id) if found else None
         if found is None or build is None:
-            if not selector:
-                raise no_such_algorithm(algorithm.path)
             message = f"algorithm algo://{algorithm.path}/{selector} not found (No such algorithm version)"
             raise Refusal(404, VERSION_NOT_FOUND, message)
         return found, build
@@ -89,7 +119,7 @@ class Host:
             program = Program(
                 self.builder.python(build), self.builder.root(build), build.kind, build.module, self.environment
             )
-            self._replicas[key] = Replicas(program, self._scratch)
+            self._replicas[key] = Replicas(program, self._scratch, self._count)
         return await self._replicas[key].run(job)
 
     async def stop(self) -> None:

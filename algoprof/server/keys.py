@@ -1,5 +1,6 @@
 """The API key: taken from the environment, else made once and kept; compared without telling how far it matched."""
 
+import contextlib
 import hmac
 import os
 import secrets
@@ -49,7 +50,7 @@ class KeyFound(NamedTuple):
 
 
 def find(data: Path) -> KeyFound:
-    """Return the key of the environment, else the one kept in a data directory, else make and keep one.
+    """Return the key of the environment, else the one kept in a data directory, else a new one, for `keep` to keep.
 
     Args:
         data: the server's data directory; it exists.
@@ -60,15 +61,25 @@ def find(data: Path) -> KeyFound:
     given = os.environ.get(VARIABLE, "").strip()
     if given:
         return KeyFound(Key(given.removeprefix("Simple ")), "environment")
-    path = data / "key"
+    path = _path(data)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
         kept = path.read_text(encoding="ascii", errors="replace").strip()
-        if not kept:
-            raise ServerError(f"{path} is empty: remove it, and a new key is made") from None
-        return KeyFound(Key(kept), "kept")
-    made = "sim" + "".join(secrets.choice(_LETTERS) for _ in range(28))
-    with os.fdopen(handle, "w", encoding="ascii") as file:
-        file.write(made + "\n")
-    return KeyFound(Key(made), "made")
+    except FileNotFoundError:
+        return KeyFound(Key("sim" + "".join(secrets.choice(_LETTERS) for _ in range(28))), "made")
+    if not kept:
+        raise ServerError(f"{path} is empty: remove it, and a new key is made")
+    with contextlib.suppress(PermissionError):  # another user's, who has to see to it
+        path.chmod(0o600)
+    return KeyFound(Key(kept), "kept")
+
+
+def keep(key: Key, data: Path) -> Path:
+    """Write a new key into a data directory, for this user's eyes only, and return the file."""
+    path = _path(data)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(key.text + "\n")
+    return path
+
+
+def _path(data: Path) -> Path:
+    return data / "key"

@@ -55,8 +55,8 @@ def find(directory: str | Path) -> Project:
         ProjectError: if it holds nothing that can be hosted; the message names the file and says what to do.
     """
     path = Path(directory).resolve()
-    if not path.is_dir():
-        raise ProjectError(directory, "is no folder; give the folder that holds the algorithm")
+    if not str(directory) or not path.is_dir():
+        raise ProjectError(str(directory) or "''", "is no folder; give the folder that holds the algorithm")
     owner, name = _identity(path)
     source = _source(path, name)
     names = _names_bound(source)

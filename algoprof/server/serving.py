@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import ipaddress
 import os
@@ -10,6 +11,7 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import uvicorn
 
@@ -19,14 +21,14 @@ from algoprof.server.app import application
 from algoprof.server.builds import Builder
 from algoprof.server.hosting import Host, worker_environment
 from algoprof.server.scratch import Scratch
-from algoprof.server.store import Store
+from algoprof.server.store import opened
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 2  # seconds for answers under way to be sent once the workers are dead
 
 
-def serve(directories: Sequence[str], *, host: str, port: int, data: Path) -> None:
-    """Serve the algorithms of some folders until SIGINT, SIGTERM or SIGHUP.
+def serve(directories: Sequence[str], *, host: str, port: int, data: Path, replicas: int = 1) -> int:
+    """Serve the algorithms of some folders until SIGINT, SIGTERM or SIGHUP, and return the exit status.
 
     The first line on stdout is the server's address. Progress goes to stderr.
 
@@ -35,6 +37,10 @@ def serve(directories: Sequence[str], *, host: str, port: int, data: Path) -> No
         host: the address to bind.
         port: 0 for a free one.
         data: the data directory, made if it is not there.
+        replicas: how many workers each version has at most.
+
+    Returns:
+        0 if it has served, 128 and the signal's number if that came before.
 
     Raises:
         ServerError: if it cannot start.
@@ -44,56 +50,75 @@ def serve(directories: Sequence[str], *, host: str, port: int, data: Path) -> No
     if not hasattr(os, "pidfd_open"):
         raise ServerError("algoprof serve needs Linux 5.3 or later, whose process descriptors it uses")
     with _data_directory(data):
+        where = _resolved(host, port)
         found = keys.find(data)
-        if found.origin != "environment" and not _is_loopback(host):
+        if found.origin != "environment" and not _is_loopback(where):
             raise ServerError(
                 f"--host {host} can be reached from other machines; set {keys.VARIABLE} to a key of your own for that"
             )
-        if found.origin == "made":
-            _say(f"made an API key, kept in {data / 'key'}: {found.key.text}")
-        with _bound(host, port) as listener, contextlib.closing(Scratch()) as scratch:
-            asyncio.run(_run(directories, listener, data, found.key, scratch.path))
+        with (
+            _bound(host, where) as listener,
+            contextlib.closing(Scratch()) as scratch,
+            opened(data) as store,
+        ):
+            hosted = Host(store, Builder(data, store, _say), scratch.path, _say, replicas)
+            return asyncio.run(_run(directories, listener, data, found, hosted))
 
 
-async def _run(directories: Sequence[str], listener: socket.socket, data: Path, key: keys.Key, scratch: Path) -> None:
-    stop = asyncio.Event()
+async def _run(
+    directories: Sequence[str], listener: socket.socket, data: Path, found: keys.KeyFound, host: Host
+) -> int:
     loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[int] = loop.create_future()
     for number in _SIGNALS:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _resolve, stopped, number)
     address = _address(listener)
-    with contextlib.closing(Store(data / "algoprof.sqlite3")) as store:
-        host = Host(store, Builder(data, store, _say), scratch)
-        host.environment = worker_environment(address, key.text)
-        server = _Server(
-            uvicorn.Config(
-                application(host, key),
-                http="h11",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=_GRACE,
-            )
+    host.environment = worker_environment(address, found.key.text)
+    server = _Server(
+        uvicorn.Config(
+            application(host, found.key),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE,
         )
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        stopping = asyncio.create_task(stop.wait())
-        building = asyncio.create_task(_build(directories, host))
-        try:
-            await asyncio.wait({building, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
-            if building.done() and not stop.is_set():
-                building.result()
-                _write_private(data / "address", address)
-                print(address, flush=True)  # noqa: T201  (the one line of output that scripts read)
-                await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            building.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await building
-            await host.stop()
-            server.should_exit = True
-            await serving
-            stopping.cancel()
+    )
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    building = asyncio.create_task(_build(directories, host))
+    ends: set[asyncio.Future[Any]] = {stopped, serving}
+    try:
+        await asyncio.wait({building, *ends}, return_when=asyncio.FIRST_COMPLETED)
+        if stopped.done():
+            _say(f"stopped by {signal.Signals(stopped.result()).name} before anything was served")
+            return 128 + stopped.result()
+        building.result()
+        with _announced(address, found, data):
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        return 0
+    finally:
+        building.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await building
+        await host.stop()
+        server.should_exit = True
+        await serving
+
+
+@contextlib.contextmanager
+def _announced(address: str, found: keys.KeyFound, data: Path) -> Iterator[None]:
+    """Tell where the server is: who started it on stdout, the command line by a file that goes with the server."""
+    if found.origin == "made":
+        _say(f"made an API key, kept in {keys.keep(found.key, data)}: {found.key.text}")
+    file = data / "address"
+    _write_private(file, address)
+    print(address, flush=True)  # noqa: T201  (the one line of output that scripts read)
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 class _Server(uvicorn.Server):
@@ -150,21 +175,34 @@ def _data_directory(data: Path) -> Iterator[None]:
         os.close(lock)
 
 
-@contextlib.contextmanager
-def _bound(host: str, port: int) -> Iterator[socket.socket]:
+class _Where(NamedTuple):
+    """What `getaddrinfo` says, of which the first is taken."""
+
+    family: int
+    kind: int
+    protocol: int
+    canonical: str
+    name: tuple[Any, ...]
+
+
+def _resolved(host: str, port: int) -> _Where:
     try:
-        family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise ServerError(f"--host {host} is no address of this machine ({error})") from None
-    with listener:
+        return _Where(*socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0])
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ServerError(f"--host {host} cannot be resolved ({reason}); give an address of this machine") from None
+
+
+@contextlib.contextmanager
+def _bound(host: str, where: _Where) -> Iterator[socket.socket]:
+    with socket.socket(where.family, where.kind, where.protocol) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind(where)
+            listener.bind(where.name)
             listener.listen(1024)
-        except (OSError, OverflowError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise ServerError(f"{host}:{port} cannot be bound ({reason}); --port 0 takes a free port") from None
+        except OSError as error:
+            hint = "--port 0 takes a free port" if error.errno == errno.EADDRINUSE else "is it one of this machine?"
+            raise ServerError(f"{host}:{where.name[1]} cannot be bound ({error.strerror}); {hint}") from None
         listener.setblocking(False)
         yield listener
 
@@ -174,11 +212,8 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _is_loopback(where: _Where) -> bool:
+    return ipaddress.ip_address(str(where.name[0]).partition("%")[0]).is_loopback
 
 
 def _write_private(path: Path, text: str) -> None:
@@ -188,5 +223,11 @@ def _write_private(path: Path, text: str) -> None:
     unfinished.replace(path)
 
 
+def _resolve(future: asyncio.Future[int], number: int) -> None:
+    if not future.done():
+        future.set_result(number)
+
+
 def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201  (progress, for whoever watches)
+    with contextlib.suppress(OSError):  # who watched may have gone, and the server goes on
+        print(text, file=sys.stderr, flush=True)  # noqa: T201  (progress, for whoever watches)

@@ -1,14 +1,20 @@
 """What outlives the server, in SQLite: algorithms, their builds and versions, their recent errors."""
 
+import contextlib
 import sqlite3
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from algoprof.errors import ServerError
+
 Status = Literal["in-progress", "succeeded", "failed"]
+
+FILE = "algoprof.sqlite3"
+"""The database's name in a data directory."""
 
 _ERRORS_KEPT = 200  # per algorithm, and for seven days, as the platform keeps them
 _ERROR_AGE_MS = 7 * 24 * 3600 * 1000
@@ -149,7 +155,10 @@ class Store:
     >>> store.close()
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        if read_only:
+            self._database = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
+            return
         self._database = sqlite3.connect(path, isolation_level=None)
         if isinstance(path, Path):
             path.chmod(0o600)
@@ -163,6 +172,10 @@ class Store:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
+
+    def algorithms(self) -> list[Algorithm]:
+        """Return every algorithm that was ever built."""
+        return self._all(Algorithm, "order by owner, name", [])
 
     def algorithm(self, owner: str, name: str) -> Algorithm:
         """Return an algorithm, made now if it is new."""
@@ -265,6 +278,27 @@ class Store:
         columns = ", ".join(field.name for field in fields(kind))
         query = f"select {columns} from {table or kind.__name__.lower()} {condition}"  # noqa: S608  (own words only)
         return [kind(*row) for row in self._database.execute(query, list(values))]
+
+
+@contextlib.contextmanager
+def opened(data: Path, *, read_only: bool = False) -> Iterator[Store]:
+    """Open the store of a data directory, for the time of a `with`.
+
+    Args:
+        data: the data directory.
+        read_only: to look at it, whether or not a server uses it.
+
+    Raises:
+        ServerError: on entering or inside, if the database cannot be used.
+    """
+    path = data / FILE
+    try:
+        with contextlib.closing(Store(path, read_only=read_only)) as store:
+            yield store
+    except sqlite3.Error as error:
+        raise ServerError(
+            f"the database {path} cannot be used ({error}); move it away, and a new one without the old builds is made"
+        ) from error
 
 
 def _storable(text: str) -> str:

@@ -47,7 +47,8 @@ def build(directory: Path) -> Path:
     wheel = directory / digest.hexdigest()[:16] / f"algoprof-{distribution.version}-{tag}.whl"
     if wheel.exists():
         return wheel
-    wheel.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for folder in (directory, wheel.parent):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     unfinished = wheel.with_suffix(f".{os.getpid()}")
     with zipfile.ZipFile(unfinished, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,15 @@ collect_ignore = ["projects"]
 class Serving:
     """A running `algoprof serve`."""
 
-    def __init__(self, data: Path, *directories: Path, env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, data: Path, *directories: Path, env: dict[str, str] | None = None, options: Sequence[str] = ()
+    ) -> None:
         self.data = data
+        command = [sys.executable, "-m", "algoprof", "serve"]
         self.errors = data.parent / f"{data.name}.stderr"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "algoprof", "serve", *map(str, directories), "--port", "0", "--data", str(data)],
+                [*command, *map(str, directories), "--port", "0", "--data", str(data), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -107,8 +110,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
     """Start a server of this test's own; it is stopped at the end."""
     started: list[Serving] = []
 
-    def start(*directories: Path, data: Path | None = None, env: dict[str, str] | None = None) -> Serving:
-        serving = Serving(data or tmp_path / f"server{len(started)}", *directories, env=env)
+    def start(*directories: Path, data: Path | None = None, **options: Any) -> Serving:
+        serving = Serving(data or tmp_path / f"server{len(started)}", *directories, **options)
         started.append(serving)
         return serving
 

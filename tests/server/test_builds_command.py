@@ -37,6 +37,63 @@ def test_logs_shows_the_newest_or_the_one_asked_for(builds):
     assert json.loads(builds("logs", "demo/Broken", build_id, "--json").stdout)["logs"].strip() == newest.stdout.strip()
 
 
+@pytest.fixture
+def builds_here(tmp_path):
+    """Run the command where no platform is named; `tmp_path / "algoprof"` is the data directory."""
+
+    def run(*arguments):
+        command = [sys.executable, "-m", "algoprof", "builds", *map(str, arguments)]
+        environment = os.environ | {"XDG_DATA_HOME": str(tmp_path)}
+        return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+
+    return run
+
+
+def test_a_failed_build_of_the_only_project_can_be_read_without_a_server(builds_here, project, serve, tmp_path):
+    failing = project(
+        "failing",
+        {
+            "main.py": "def apply(input): ...\n",
+            "requirements.txt": "./none\n",
+            "algorithmia.conf": '{"username": "local", "algoname": "Failing"}',
+        },
+    )
+    serving = serve(failing, data=tmp_path / "algoprof")
+    assert serving.process.wait(20) == 1
+    listed = builds_here("list", "algo://local/Failing/latest")
+    assert listed.returncode == 0, listed.stderr
+    assert listed.stdout.split()[1] == "failed"
+    logs = builds_here("logs", "local/Failing")
+    assert "./none" in logs.stdout
+    assert builds_here("logs", "local/Failing", "--data", tmp_path / "algoprof").stdout == logs.stdout
+    wrong = builds_here("logs", "local/Failing", "none")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "local/Failing has no build none" in wrong.stderr
+    unknown = builds_here("list", "local/my-algo", "--data", tmp_path / "algoprof")
+    assert unknown.returncode == 1
+    assert "knows no algorithm local/my-algo" in unknown.stderr
+
+
+def test_a_build_can_be_read_from_another_servers_routes(builds, serve, project, tmp_path):
+    old = project("old", {"main.py": "def apply(input): ...\n"})
+    serve(old, data=tmp_path / "shared").stop()
+    serving = serve(project("new", {"main.py": "def apply(input): ...\n"}), data=tmp_path / "shared")
+    logs = builds("logs", "local/old", ALGORITHMIA_API=serving.address, ALGORITHMIA_API_KEY=serving.key)
+    assert (logs.returncode, logs.stdout.splitlines()[-1]) == (0, "succeeded")
+    call = serving.post("local/old", 1)
+    assert call.status_code == 404
+    assert "No such algorithm is served now" in call.json()["error"]["message"]
+
+
+def test_a_database_that_is_none_is_one_sentence(builds_here, tmp_path):
+    (tmp_path / "algoprof").mkdir()
+    (tmp_path / "algoprof" / "algoprof.sqlite3").write_bytes(b"no database" * 1000)
+    done = builds_here("list", "local/any")
+    assert done.returncode == 1
+    assert f"the database {tmp_path}/algoprof/algoprof.sqlite3 cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_server_on_this_machine_is_found_by_its_files(server, tmp_path):
     (tmp_path / "algoprof").symlink_to(server.data)
     command = [sys.executable, "-m", "algoprof", "builds", "list", "demo/Adk"]
@@ -50,7 +107,7 @@ def test_the_server_on_this_machine_is_found_by_its_files(server, tmp_path):
     [
         (["list", "demo/Nothing"], {}, 1, "algo://demo/Nothing not found"),
         (["logs", "demo/Adk", "none"], {}, 1, "has no build none"),
-        (["list", "demo"], {}, 2, "it looks like demo/Routes"),
+        (["list", "demo"], {}, 1, "names no algorithm"),
         (["list", "demo/Adk"], {"ALGORITHMIA_API_KEY": "simWrong"}, 1, "401"),
         (["list", "demo/Adk"], {"ALGORITHMIA_API": "http://127.0.0.1:9"}, 1, "cannot be reached"),
     ],

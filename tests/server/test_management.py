@@ -80,4 +80,15 @@ def test_a_failed_build_leaves_an_algorithm_without_a_version(server):
     assert algorithm["build"]["status"] == "failed"
     assert algorithm["compilation"] == {"successful": False}
     assert server.get("/v1/algorithms/demo/Broken/versions").json()["results"] == []
-    assert server.post("demo/Broken", 1).status_code == 404
+    refused = server.post("demo/Broken", 1)
+    assert refused.status_code == 404
+    assert "its build failed; see `algoprof builds logs demo/Broken`" in refused.json()["error"]["message"]
+
+
+def test_what_could_not_be_built_is_not_called_in_its_old_form_unless_asked_for(serve, project, tmp_path):
+    echo = project("echo", {"main.py": "def apply(input):\n    return input\n"})
+    serve(echo, data=tmp_path / "data").stop()
+    project("echo", {"requirements.txt": "./none\n"})
+    serving = serve(echo, project("other", {"main.py": "def apply(input): ...\n"}), data=tmp_path / "data")
+    assert "its build failed" in serving.post("local/echo", 1).json()["error"]["message"]
+    assert serving.call("local/echo/1.0.0", 1)["result"] == 1

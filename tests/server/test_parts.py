@@ -75,12 +75,16 @@ def test_a_selector_means_the_newest_that_it_fits(selector, wanted):
     assert (found and found.semantic) == wanted
 
 
-def test_a_key_is_made_once_and_private(tmp_path, monkeypatch):
+def test_a_key_is_made_and_kept_and_private(tmp_path, monkeypatch):
     monkeypatch.delenv("ALGORITHMIA_API_KEY", raising=False)
     made = keys.find(tmp_path)
     assert made.origin == "made"
-    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+    assert keys.find(tmp_path).key.text != made.key.text  # until it is kept
+    path = keys.keep(made.key, tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
     again = keys.find(tmp_path)
+    assert path.stat().st_mode & 0o777 == 0o600
     assert (again.origin, again.key.text) == ("kept", made.key.text)
     assert made.key.text not in repr(made)
     assert not made.key.opens("")

@@ -1,5 +1,6 @@
 """`algoprof serve` as a process: how it starts, refuses, stops, and what it leaves."""
 
+import re
 import shutil
 import signal
 import socket
@@ -9,10 +10,14 @@ import sys
 import textwrap
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
+
+from algoprof.cli.serve import command
+from algoprof.errors import ConfigurationError
 
 ECHO = {"main.py": "import time\n\n\ndef apply(input):\n    time.sleep(input)\n    return input\n"}
 
@@ -80,46 +85,90 @@ def test_when_it_is_killed_its_workers_go_with_it_and_the_next_one_cleans_up(ser
     assert not scratch.exists()
 
 
-def test_a_signal_in_the_middle_of_a_build_stops_that_too(project, tmp_path):
+@pytest.fixture
+def building(project, tmp_path):
+    """Return a server in the middle of a build, with the pids of all that builds."""
+    begun = tmp_path / "begun"
+    backend = f"""
+        import os, pathlib, time
+
+        pathlib.Path({str(begun)!r}).write_text(f"{{os.getppid()}} {{os.getpid()}}\\n")
+        time.sleep(1000)
+    """
+    system = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
     slow = {
-        "setup.py": "import time\ntime.sleep(100)\n",
+        "backend.py": textwrap.dedent(backend),
+        "pyproject.toml": system + '[project]\nname = "slow"\nversion = "1"\n',
         "requirements.txt": "./\n",
         "main.py": "def apply(input): ...\n",
     }
-    directory = project("slow", slow)
+    command = [sys.executable, "-m", "algoprof", "serve", str(project("slow", slow)), "--port", "0"]
     with (tmp_path / "stderr").open("wb") as errors:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "algoprof",
-                "serve",
-                str(directory),
-                "--port",
-                "0",
-                "--data",
-                str(tmp_path / "data"),
-            ],
-            stdout=subprocess.PIPE,
-            stderr=errors,
+            [*command, "--data", str(tmp_path / "data")], stdout=subprocess.PIPE, stderr=errors, text=True
         )
-    logs = tmp_path / "data" / "logs"
-    while not any("pip" in log.read_text() for log in (logs.glob("*.log") if logs.exists() else [])):
-        assert process.poll() is None
-    started = children(process.pid)
-    process.send_signal(signal.SIGTERM)
+    while not begun.exists() or not begun.read_text().endswith("\n"):
+        assert process.poll() is None, (tmp_path / "stderr").read_text()
+    yield process, [*children(process.pid), *map(int, begun.read_text().split())]
+    process.kill()
+    process.communicate(timeout=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_in_the_middle_of_a_build_stops_that_too(building, tmp_path, number):
+    process, started = building
+    process.send_signal(number)
     out, _ = process.communicate(timeout=20)
-    assert (process.returncode, out) == (0, b"")
+    assert (process.returncode, out) == (128 + number, "")
     assert gone(started)
+    assert not (tmp_path / "data" / "temporary").exists()
+    assert not (tmp_path / "data" / "key").exists()
+    _, said = (tmp_path / "stderr").read_text().splitlines()
+    assert said == f"stopped by {number.name} before anything was served"
+
+
+def test_when_it_is_killed_in_the_middle_of_a_build_that_ends(building):
+    process, started = building
+    process.kill()
+    assert gone(started)
+
+
+def test_a_server_of_a_program_ends_with_it_and_leaves_no_data(project, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    program = """
+        import os, subprocess, sys, time
+
+        serving = subprocess.Popen(
+            [*sys.argv[1:], "--parent", str(os.getpid())], stdout=subprocess.PIPE, start_new_session=True
+        )
+        print(serving.pid, serving.stdout.readline(), flush=True)
+        time.sleep(1000)
+    """
+    serve = [sys.executable, "-m", "algoprof", "serve", str(project("echo", ECHO)), "--port", "0", "--data", home / "x"]
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *serve],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        server = int(process.stdout.readline().split()[0])
+        assert (home / "x" / "key").exists()
+        process.kill()
+    assert gone([server])
+    assert not home.exists()
 
 
 def test_what_it_keeps_is_private(serve, project):
     serving = serve(project("echo", ECHO))
+    assert stat.S_IMODE((serving.data / "wheels").stat().st_mode) == 0o700
     for name in ("key", "address", "algoprof.sqlite3", "lock"):
         assert stat.S_IMODE((serving.data / name).stat().st_mode) == 0o600, name
     assert stat.S_IMODE(serving.data.stat().st_mode) == 0o700
     assert (serving.data / "address").read_text().strip() == serving.address
     assert serving.said.count(serving.key) == 1
+    serving.stop()
+    assert not (serving.data / "address").exists()
 
 
 def test_the_key_of_the_environment_counts_and_is_neither_kept_nor_shown(project, serve, tmp_path):
@@ -139,6 +188,70 @@ def test_it_does_not_bind_beyond_loopback_without_a_key_of_ones_own(project, tmp
     assert done.returncode == 1
     assert "set ALGORITHMIA_API_KEY" in done.stderr
     assert done.stdout == ""
+
+
+def test_a_host_that_is_none_is_told_as_such(project, tmp_path):
+    done = run(project("echo", ECHO), "--host", "nohost.invalid", "--port", "0", "--data", tmp_path / "data")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "algoprof: error: --host nohost.invalid cannot be resolved" in done.stderr
+
+
+def test_without_a_home_directory_it_asks_for_a_folder(project, monkeypatch):
+    def unknown():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_DATA_HOME")
+    monkeypatch.setattr(Path, "home", unknown)
+    with pytest.raises(ConfigurationError, match="no home directory"):
+        command.main([str(project("echo", ECHO)), "--port", "0"], standalone_mode=False)
+
+
+def test_a_database_that_is_none_is_one_sentence(project, tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "algoprof.sqlite3").write_bytes(b"no database" * 1000)
+    done = run(project("echo", ECHO), "--port", "0", "--data", tmp_path / "data")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"the database {tmp_path}/data/algoprof.sqlite3 cannot be used" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_no_folder_at_all_is_refused_rather_than_taken_for_this_one(project, tmp_path):
+    done = run("", "--port", "0", "--data", tmp_path / "data", cwd=project("echo", ECHO))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "'': is no folder" in done.stderr
+
+
+def test_a_server_that_does_not_start_tells_no_key(project, tmp_path):
+    done = run(tmp_path / "nothing", "--port", "0", "--data", tmp_path / "data")
+    assert done.returncode == 1
+    assert "key" not in done.stderr
+    assert not (tmp_path / "data" / "key").exists()
+
+
+def test_replicas_run_calls_at_once_and_each_call_is_a_line(serve, project, tmp_path):
+    source = """
+        import pathlib, time
+
+        def apply(name):
+            path = pathlib.Path(name)
+            path.touch()
+            while len(list(path.parent.iterdir())) < 2:
+                time.sleep(0.01)
+            return name
+    """
+    (tmp_path / "met").mkdir()
+    serving = serve(project("meet", {"main.py": textwrap.dedent(source)}), options=["--replicas", "2"])
+    with ThreadPoolExecutor() as pool:
+        names = [str(tmp_path / "met" / name) for name in "ab"]
+        answers = list(pool.map(lambda name: serving.call("local/meet?timeout=20", name), names))
+    assert [answer["result"] for answer in answers] == names
+    serving.call("local/meet?timeout=20", 5)
+    lines = [line for line in serving.said.splitlines() if "local/meet/1.0.0" in line]
+    assert [re.sub(r"[\d.]+ s of", "# s of", line.partition(" ")[2]) for line in lines] == [
+        "local/meet/1.0.0 ok in # s of 20 s",
+        "local/meet/1.0.0 ok in # s of 20 s",
+        "local/meet/1.0.0 failed in # s of 20 s",
+    ]
 
 
 def test_a_port_in_use_is_one_sentence(project, tmp_path):

@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+from contextlib import suppress
 from threading import RLock
 from time import monotonic_ns
 
@@ -30,7 +31,6 @@ on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
 _lock = RLock()
-_forking = False  # whether the lock is held for a fork
 _FORK_PATIENCE_SECONDS = 1.0
 
 
@@ -168,8 +168,7 @@ def _close() -> None:
 
 def _forget() -> None:
     """In a forked child: the parent's file is the parent's; the child makes its own when it first records."""
-    global _table, _flight, _lock, _forking  # noqa: PLW0603  (the one recorder of the process)
-    _forking = False
+    global _table, _flight, _lock  # noqa: PLW0603  (the one recorder of the process)
     if _table is not None:
         _table.writer.inherited = True
     _table = _flight = None
@@ -178,15 +177,12 @@ def _forget() -> None:
 
 def _wait_for_start() -> None:
     """Before a fork: let another thread finish starting the recorder, but never wait for long."""
-    global _forking  # noqa: PLW0603  (the one recorder of the process)
-    _forking = _lock.acquire(timeout=_FORK_PATIENCE_SECONDS)
+    _lock.acquire(timeout=_FORK_PATIENCE_SECONDS)
 
 
 def _go_on() -> None:
     """After a fork, in the parent."""
-    global _forking  # noqa: PLW0603  (the one recorder of the process)
-    if _forking:
-        _forking = False
+    with suppress(RuntimeError):  # the wait was too long, so the lock is not ours
         _lock.release()
 
 

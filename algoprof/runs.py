@@ -73,23 +73,21 @@ class Run:
             )
         return found
 
+    @process.never_raises
     def record(self, granted: "Grant", attributes: dict[str, object] | None, place: tuple[str, int]) -> None:
         """Open it in the recorder. Inside another run it is also one of that run's sections."""
-        try:
-            table = process.run_table()
-            facts = RunFacts(self.name)
-            facts.module, facts.line = place
-            facts.timeout_ns, facts.source = granted.timeout_ns, granted.source
-            facts.spent_ns = max(0, monotonic_ns() - granted.began_ns) if granted.timeout_ns else 0
-            facts.request_id = granted.request_id
-            facts.run_id, facts.parent_span = _trace(granted.traceparent)
-            around = self._around._state if self._around is not None else None  # noqa: SLF001  (another Run)
-            if around is not None and around.writer is table.writer:
-                facts.parent_id = table.run_id(around)
-                self._section = table.writer.enter(table.name(self.name, *place))
-            self._state = table.open(facts, attributes)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
+        table = process.run_table()
+        facts = RunFacts(self.name)
+        facts.module, facts.line = place
+        facts.timeout_ns, facts.source = granted.timeout_ns, granted.source
+        facts.spent_ns = max(0, monotonic_ns() - granted.began_ns) if granted.timeout_ns else 0
+        facts.request_id = granted.request_id
+        facts.run_id, facts.parent_span = _trace(granted.traceparent)
+        around = self._around._state if self._around is not None else None  # noqa: SLF001  (another Run)
+        if around is not None and around.writer is table.writer:
+            facts.parent_id = table.run_id(around)
+            self._section = table.writer.enter(table.name(self.name, *place))
+        self._state = table.open(facts, attributes)
 
     def enter(self) -> None:
         """Make it the context's innermost run."""
@@ -250,26 +248,20 @@ class Profiled:
         """End what `enter` opened."""
         run.end(error)
 
+    @process.never_raises
     def time_steps(self, run: Run, *, generator: bool) -> None:
         """Expect a run to be suspended and resumed."""
-        try:
-            run.time_steps(generator=generator)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
+        run.time_steps(generator=generator)
 
+    @process.never_raises
     def suspend(self, run: Run) -> None:
         """Give the context back to the caller of a generator or coroutine."""
-        try:
-            run.suspend()
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
+        run.suspend()
 
+    @process.never_raises
     def resume(self, run: Run) -> None:
         """Take the context again."""
-        try:
-            run.resume()
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
+        run.resume()
 
     def __repr__(self) -> str:
         return f"profile({self._name!r})"
@@ -314,18 +306,14 @@ def profile(name: "Any" = "", /, *, timeout: float | None = None, **attributes: 
     return Profiled("", seconds, attributes or None)(name)
 
 
+@process.never_raises
 def _start_recorder() -> None:
-    try:
-        process.run_table()
-    except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-        process.count_error()
+    process.run_table()
 
 
+@process.never_raises  # no thread may be to be had, or the program is ending
 def _watch(run: Run) -> None:
-    try:
-        watcher.watch(run)
-    except Exception:  # noqa: BLE001  (no thread can be started, or the program is ending)
-        process.count_error()
+    watcher.watch(run)
 
 
 def _hand_on(

@@ -74,6 +74,7 @@ class Section:
             function, lambda _, module, line: Section(self._name, self._attributes, (module, line)), whole_class=False
         )
 
+    @process.never_raises
     def set(self, **attributes: object) -> None:
         """Add attributes to the innermost open occurrence of this section in the calling context.
 
@@ -81,13 +82,10 @@ class Section:
         >>> with algoprof.section("infer", model="v3") as s:
         ...     s.set(labels=12)
         """
-        try:
-            writer = self._writer
-            occurrence = writer.innermost(self._number) if writer is not None else None
-            if writer is not None and occurrence is not None:
-                writer.set_attributes(occurrence, attributes)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
+        writer = self._writer
+        occurrence = writer.innermost(self._number) if writer is not None else None
+        if writer is not None and occurrence is not None:
+            writer.set_attributes(occurrence, attributes)
 
     def enter(self) -> "Occurrence | None":
         """Open an occurrence, and return it; None if the recorder failed, which is counted."""
@@ -109,29 +107,23 @@ class Section:
             except Exception:  # noqa: BLE001  (the profiler never breaks the program)
                 process.count_error()
 
+    @process.never_raises
     def time_steps(self, opened: "Occurrence | None", *, generator: bool) -> None:
         """Expect an occurrence to be suspended and resumed."""
         if opened is not None:
-            try:
-                opened.row.run.writer.time_steps(opened, generator=generator)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                process.count_error()
+            opened.row.run.writer.time_steps(opened, generator=generator)
 
+    @process.never_raises
     def suspend(self, opened: "Occurrence | None") -> None:
         """Give the context back to the caller of a generator or coroutine."""
         if opened is not None:
-            try:
-                opened.row.run.writer.suspend(opened)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                process.count_error()
+            opened.row.run.writer.suspend(opened)
 
+    @process.never_raises
     def resume(self, opened: "Occurrence | None") -> None:
         """Take the context again."""
         if opened is not None:
-            try:
-                opened.row.run.writer.resume(opened)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                process.count_error()
+            opened.row.run.writer.resume(opened)
 
     def __repr__(self) -> str:
         return f"section({self._name!r})"

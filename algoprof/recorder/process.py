@@ -1,6 +1,7 @@
 """This process's recorder: made on first use, replaced in a forked child, closed at exit."""
 
 import atexit
+import functools
 import os
 import sys
 from contextlib import suppress
@@ -14,10 +15,13 @@ from algoprof.recorder.run_table import RunTable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from algoprof.profiles.tree import Profile
     from algoprof.recorder.reader import Flight
     from algoprof.recorder.run_table import RunState
+
+    F = TypeVar("F", bound=Callable[..., Any])
 
 backend = "python"
 """Which writer records: `python` or `native`."""
@@ -152,6 +156,20 @@ def count_error() -> None:
         raise  # noqa: PLE0704  (the exception that the caller handles)
     if _flight is not None:
         _flight.count_error()
+
+
+def never_raises(function: "F") -> "F":
+    """Decorate what the program calls and does not wait for an answer from: a fault of ours is counted instead."""
+
+    @functools.wraps(function)
+    def guarded(*args: "Any", **kwargs: "Any") -> "Any":
+        try:
+            return function(*args, **kwargs)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            count_error()
+            return None
+
+    return guarded  # type: ignore[return-value]  # it takes and gives the same
 
 
 def _close() -> None:

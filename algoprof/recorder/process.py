@@ -15,6 +15,7 @@ from algoprof.recorder.run_table import RunTable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
     from typing import Any, TypeVar
 
     from algoprof.profiles.tree import Profile
@@ -34,6 +35,7 @@ on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" 
 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
+_loaded_reader: "ModuleType | None" = None
 _lock = RLock()
 _FORK_PATIENCE_SECONDS = 1.0
 
@@ -45,28 +47,37 @@ def run_table() -> RunTable:
 
 def own_flight() -> "Flight | None":
     """Read this process's own flight file, without touching its lock; None if nothing was recorded yet."""
-    with _lock:  # which a fork waits for: a child could not finish an import that another thread began
-        from algoprof.recorder.reader import read_view  # noqa: PLC0415  (imports dataclasses)
-
-        flight = _flight
+    flight = _flight
     if flight is None:
         return None
     flight.set_anchor()
-    return read_view(flight.bytes, alive=True)
+    found: Flight = _reader().read_view(flight.bytes, alive=True)
+    return found
 
 
 def own_run(run: "RunState") -> "Profile | None":
     """Read one run of this process; None if it is no longer there, or is the parent process's, or has no tree."""
-    with _lock:  # as above
-        from algoprof.recorder.reader import read_run, read_view  # noqa: PLC0415  (imports dataclasses)
-
-        flight, table = _flight, _table
-    if flight is None or table is None or run.writer is not table.writer or run.shared:
+    flight = _flight
+    if flight is None or run.writer.flight is not flight or run.shared:
         return None
     flight.set_anchor()
+    found: Profile | None
     if run.ended:
-        return read_run(flight.bytes, run.slot, [offset for _, offset in run.rows], flight.names)
-    return next(iter(read_view(flight.bytes, alive=True, serial=run.serial).runs), None)
+        found = _reader().read_run(flight.bytes, run.slot, [offset for _, offset in run.rows], flight.names)
+    else:
+        found = next(iter(_reader().read_view(flight.bytes, alive=True, serial=run.serial).runs), None)
+    return found
+
+
+def _reader() -> "ModuleType":
+    """Return the reader's module, imported once, while a fork waits: a child could not finish another's import."""
+    global _loaded_reader  # noqa: PLW0603  (once per process)
+    if _loaded_reader is None:
+        with _lock:
+            from algoprof.recorder import reader  # noqa: PLC0415  (imports dataclasses)
+
+            _loaded_reader = reader
+    return _loaded_reader
 
 
 def open_path() -> str:

@@ -44,11 +44,11 @@ def _budget_exceeded(run: str, section: str, timeout: float, elapsed: float) -> 
     return BudgetExceeded(run, section, timeout=timeout, elapsed=elapsed)
 
 
-class ProfileFileError(AlgoprofError, ValueError):
-    """A file that is not a profile or flight file that this version can read.
+class FileProblem(AlgoprofError):  # noqa: N818  (what its kinds have in common)
+    """Something is wrong with a file or a folder.
 
     Args:
-        path: the file.
+        path: the file or folder.
         reason: what is wrong with it.
     """
 
@@ -59,6 +59,15 @@ class ProfileFileError(AlgoprofError, ValueError):
 
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.path, self.reason)
+
+
+class ProfileFileError(FileProblem, ValueError):
+    """A file that is not a profile or flight file that this version can read.
+
+    Args:
+        path: the file.
+        reason: what is wrong with it.
+    """
 
 
 class CallError(AlgoprofError):
@@ -131,21 +140,13 @@ class PlatformError(CallError):
     """The platform failed (5xx), or its answer cannot be read."""
 
 
-class ProjectError(AlgoprofError):
+class ProjectError(FileProblem):
     """A folder that cannot be hosted as an algorithm, or whose build failed.
 
     Args:
         path: the folder or the file in it.
         reason: what is wrong with it and what to do.
     """
-
-    def __init__(self, path: object, reason: str) -> None:
-        self.path = path
-        self.reason = reason
-        super().__init__(f"{path}: {reason}")
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return type(self), (self.path, self.reason)
 
 
 class ServerError(AlgoprofError, RuntimeError):

@@ -281,7 +281,7 @@ def test_names_without_end_take_no_memory_without_end(run_python):
     assert done.stdout == "True True True\n"
 
 
-def test_threads_that_find_no_room_share_a_block_and_say_so(tmp_path, run_python):
+def test_threads_on_a_full_file_system_lose_no_count(tmp_path, run_python):
     small = tmp_path / "small"
     small.mkdir()
     if os.getuid() != 0 or os.system(f"mount -t tmpfs -o size=400k tmpfs {small} 2>/dev/null"):
@@ -300,14 +300,12 @@ def test_threads_that_find_no_room_share_a_block_and_say_so(tmp_path, run_python
                     worker.start()
                     worker.join()
             taken = run.snapshot()
-            print(taken.node("job", "step").count, taken.inexact)
+            print(taken.node("job", "step").count)
             """, env={"ALGOPROF_FLIGHT_DIR": str(small)})  # fmt: skip
     finally:
         os.system(f"umount {small}")
     assert done.stderr == ""
-    count, inexact = done.stdout.split()
-    assert int(count) == 1600
-    assert inexact in ("True", "False")  # threads that end hand their block on, so one may be enough
+    assert done.stdout == "1600\n"
 
 
 def test_time_moves_on_in_an_open_run():

@@ -67,7 +67,6 @@ class _Mutable:
 
     name: int
     rows: list[Words] = field(default_factory=list)
-    references: list[int] = field(default_factory=list)
     opens: list[OpenEntry] = field(default_factory=list)
     nested_open_ns: int = 0
     children: dict[int, "_Mutable"] = field(default_factory=dict)
@@ -88,7 +87,7 @@ def assemble(record: RunRecord, names: Names, clock: Clock, *, alive: bool) -> P
     is_open = state == at.OPEN
     return Profile(
         name=_name(names, run[at.RUN_NAME])[0],
-        roots=tuple(_node(root, names, clock, 0) for root in roots),
+        roots=tuple(_node(root, names, clock) for root in roots),
         outcome=_outcome(run, alive=alive),
         run_id="" if state == at.CUMULATIVE else _hex(run, at.RUN_ID),
         parent_run_id=_hex(run, at.RUN_PARENT).strip("0") and _hex(run, at.RUN_PARENT),
@@ -158,7 +157,7 @@ def _tree(record: RunRecord, clock: Clock) -> list[_Mutable]:
     return list(roots.values())
 
 
-def _node(node: _Mutable, names: Names, clock: Clock, depth: int) -> Node:
+def _node(node: _Mutable, names: Names, clock: Clock) -> Node:
     name, module, line = _name(names, node.name)
     rows = node.rows
     ended = [row for row in rows if row[at.NODE_COUNT] > row[at.NODE_RECURSIONS]]
@@ -167,7 +166,7 @@ def _node(node: _Mutable, names: Names, clock: Clock, depth: int) -> Node:
         entry.flags & (at.STEPS_OF_COROUTINE | at.STEPS_OF_GENERATOR) for entry in node.opens
     )
     active = sum(row[at.NODE_ACTIVE] for row in rows) + sum(entry.active_ns for entry in node.opens)
-    children = (_node(child, names, clock, depth + 1) for child in node.children.values())
+    children = (_node(child, names, clock) for child in node.children.values())
     return Node(
         name=name,
         count=sum(row[at.NODE_COUNT] for row in rows),

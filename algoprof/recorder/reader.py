@@ -38,10 +38,6 @@ class Flight:
     cumulative: tuple[Profile, ...]
     errors: int = 0
 
-    def run_of_request(self, request_id: str) -> Profile | None:
-        """Return the latest run of a server's request, or None."""
-        return next((run for run in reversed(self.runs) if request_id and run.request_id == request_id), None)
-
 
 def read(path: str | os.PathLike[str], *, at_ns: int | None = None) -> Flight:
     """Read a flight file.

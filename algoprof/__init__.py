@@ -10,6 +10,7 @@ from algoprof.errors import AlgoprofError, BudgetExceeded
 from algoprof.propagation import propagate
 from algoprof.recorder import snapshot
 from algoprof.runs import Run, profile
+from algoprof.runs import load_exporters as _load_exporters
 from algoprof.sections import section
 
 TYPE_CHECKING = False
@@ -59,3 +60,6 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and a name that 
 
 def __dir__() -> list[str]:
     return __all__
+
+
+_load_exporters()

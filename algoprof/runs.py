@@ -1,5 +1,7 @@
 """What an author writes around an entry point: `profile` opens a run, with its budget."""
 
+import os
+import sys
 from contextvars import ContextVar
 from time import monotonic_ns
 
@@ -325,7 +327,8 @@ def _hand_on(
     threshold_reached: bool,
 ) -> None:
     """Hand the profile of a run that ended to delivery, if that has any use for it."""
-    from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
+    with process.importing():
+        from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
 
     if delivery.wants_runs(seconds=seconds, outermost=outermost, failed=failed, threshold_reached=threshold_reached):
         profile = take()
@@ -334,10 +337,19 @@ def _hand_on(
 
 
 def _start() -> None:
-    """Start the exporters that are wanted. Delivery must be there before the recorder, so as to end after it."""
-    from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
+    """Start the exporters, if any are wanted."""
+    if "algoprof.delivery" in sys.modules or os.environ.get("ALGOPROF_EXPORTERS"):
+        from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
 
-    delivery.start_from_environment()
+        delivery.start_from_environment()
+
+
+def load_exporters() -> None:
+    """Import the exporters that the environment wants: now, so that no fork falls into the middle of it."""
+    if os.environ.get("ALGOPROF_EXPORTERS"):
+        from algoprof import delivery  # noqa: PLC0415  (as above)
+
+        delivery.load()
 
 
 def _implicit_ended(seconds: float, take: "Callable[[], Profile | None]") -> None:

@@ -35,7 +35,7 @@ def make_exporter(wanted: str | Exporter | ExporterFactory, context: Context) ->
         if isinstance(wanted, type) or not isinstance(wanted, Exporter):
             return _made(wanted, getattr(wanted, "__name__", repr(wanted)), context)
         return wanted
-    return _made(_factory(wanted), wanted, context)
+    return _made(load_exporter(wanted), wanted, context)
 
 
 def name_of(wanted: str | Exporter | ExporterFactory) -> str:
@@ -47,7 +47,12 @@ def name_of(wanted: str | Exporter | ExporterFactory) -> str:
     return wanted if isinstance(wanted, str) else getattr(wanted, "__name__", type(wanted).__name__)
 
 
-def _factory(name: str) -> ExporterFactory:
+def load_exporter(name: str) -> ExporterFactory:
+    """Import the exporter of a name.
+
+    Raises:
+        ConfigurationError: if the name is unknown, or it cannot be imported.
+    """
     points = _entry_points()
     if name not in points:
         near = difflib.get_close_matches(name, points, n=1)

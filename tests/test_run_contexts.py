@@ -216,6 +216,25 @@ class TestForks:
         )
         assert (done.stdout, done.stderr) == ("all answered\n", "")
 
+    @pytest.mark.parametrize("exporters", ["", "text,prometheus,otlp"])
+    def test_recording_first_imports_nothing_that_a_fork_could_cut_short(self, run_python, exporters):
+        done = run_python(
+            f"""
+            import sys
+            from algoprof import profile, section
+            loaded = set(sys.modules)
+            with section("x"), profile("job", timeout=60), section("y"):
+                late = set(sys.modules) - loaded
+                print(sorted(name for name in late if "{exporters}" == "" or name.startswith("algoprof")))
+            """,
+            env={
+                "ALGOPROF_EXPORTERS": exporters,
+                "ALGOPROF_PROMETHEUS_ADDRESS": "127.0.0.1:0",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
+            },
+        )
+        assert done.stdout == "[]\n"
+
     def test_a_fork_in_the_middle_of_the_start_leaves_a_child_that_can_start(self, run_python):
         done = run_python("""
             import os, threading

@@ -1,7 +1,6 @@
 """This process's delivery: what the rest of algoprof calls, and what a fork and the exit do to it.
 
-Importing it is cheap; everything else is imported when there is something to deliver. Its exit handler is registered
-at import and so runs after those that are registered later, such as the one that ends a program's implicit run.
+Importing it is cheap; everything else is imported when there is something to deliver.
 """
 
 import atexit
@@ -9,6 +8,7 @@ import math
 import os
 import sys
 import time
+from contextlib import suppress
 from itertools import count
 from threading import RLock
 
@@ -172,6 +172,25 @@ def shutdown() -> None:
         pipeline.shutdown(time.monotonic() + _shutdown_timeout())
 
 
+def _at_exit() -> None:
+    """Deliver what there is, the program's implicit run included, which the recorder ends now if it has not yet."""
+    recorder = sys.modules.get("algoprof.recorder.process")
+    if recorder is not None:
+        recorder.close()
+    shutdown()
+
+
+def load() -> None:
+    """Import the exporters that the settings want. It never raises: starting them says what is wrong."""
+    with suppress(Exception):
+        from algoprof import settings  # noqa: PLC0415  (only who has something to configure pays for it)
+        from algoprof.exporters.discovery import load_exporter  # noqa: PLC0415
+
+        for wanted in settings.get().exporters:
+            if isinstance(wanted, str):
+                load_exporter(wanted)
+
+
 def start_from_environment() -> None:
     """Start the exporters that the environment or `configure` wants; cheap if none is wanted. It never raises."""
     try:
@@ -232,7 +251,7 @@ def _finalize_in_child() -> None:
     """Have a forked worker of multiprocessing deliver before it goes: it leaves with `os._exit`, past atexit."""
     process, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if process is not None and util is not None and process.parent_process() is not None:
-        util.Finalize(None, shutdown, exitpriority=0)
+        util.Finalize(None, _at_exit, exitpriority=0)
 
 
 def _report_choice() -> str:
@@ -267,4 +286,4 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-atexit.register(shutdown)
+atexit.register(_at_exit)

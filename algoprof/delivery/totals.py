@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 from threading import Lock
 
 from algoprof.delivery.losses import Losses
@@ -93,7 +92,7 @@ def _own_flight() -> "Flight | None":
     return own_flight()
 
 
-def _sibling_files() -> list[Path]:
+def _sibling_files() -> list[str]:
     """Return the flight files but our own, which must never be opened again: closing it drops the writer's lock."""
     from algoprof.recorder.directory import flight_directory, flight_files  # noqa: PLC0415  (as above)
     from algoprof.recorder.flight import process_start_time  # noqa: PLC0415
@@ -104,7 +103,7 @@ def _sibling_files() -> list[Path]:
         files = flight_files(flight_directory())
     except OSError:
         return []
-    return [path for path in files if path.name != own_name and str(path) != own_path]
+    return [path for path in files if not path.endswith(os.sep + own_name) and path != own_path]
 
 
 def _open_runs(flight: "Flight") -> "Iterable[Profile]":

@@ -4,7 +4,13 @@ import os
 import stat
 import time
 from contextlib import suppress
-from pathlib import Path
+
+try:
+    import fcntl
+
+    _HAS_LOCKS = True
+except ImportError:  # Windows
+    _HAS_LOCKS = False
 
 SUFFIX = ".flight"
 KEPT_SECONDS = 7 * 24 * 3600
@@ -13,7 +19,7 @@ KEPT_BYTES = 256 * 1024 * 1024
 """Dead processes' files are kept up to this size in all, the newest first."""
 
 
-def flight_directory() -> Path:
+def flight_directory() -> str:
     """Return the directory of this machine's flight files, made with mode 0700 if it is not there.
 
     It is `ALGOPROF_FLIGHT_DIR`, else `$XDG_RUNTIME_DIR/algoprof`, else `/dev/shm/algoprof-UID`, else the temporary
@@ -24,21 +30,20 @@ def flight_directory() -> Path:
     """
     named = os.environ.get("ALGOPROF_FLIGHT_DIR")
     if named:
-        path = Path(named)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return path
+        os.makedirs(named, mode=0o700, exist_ok=True)
+        return named
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     own = f"algoprof-{os.getuid()}" if hasattr(os, "getuid") else "algoprof"
-    candidates = [Path(runtime, "algoprof")] if runtime else []
-    for path in (*candidates, Path("/dev/shm", own)):  # noqa: S108  (owner and mode are checked)
+    candidates = [os.path.join(runtime, "algoprof")] if runtime else []
+    for path in (*candidates, os.path.join("/dev/shm", own)):  # noqa: S108  (owner and mode are checked)
         with suppress(OSError):
             return _owned(path)
     import tempfile  # noqa: PLC0415  (slow to import, and only the last resort needs it)
 
-    return _owned(Path(tempfile.gettempdir(), own))
+    return _owned(os.path.join(tempfile.gettempdir(), own))
 
 
-def flight_files(directory: Path) -> list[Path]:
+def flight_files(directory: str | os.PathLike[str]) -> list[str]:
     """Return the flight files in a directory, newest first; an unreadable directory has none."""
     found = []
     with suppress(OSError), os.scandir(directory) as entries:
@@ -46,31 +51,31 @@ def flight_files(directory: Path) -> list[Path]:
             with suppress(FileNotFoundError):  # its process ended meanwhile
                 if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
                     found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
-    return [Path(path) for _, path in sorted(found, reverse=True)]
+    return [path for _, path in sorted(found, reverse=True)]
 
 
-def _owned(path: Path) -> Path:
+def _owned(path: str) -> str:
     """Make a directory of mode 0700, or make sure that it is ours alone and no link to elsewhere."""
     try:
-        path.mkdir(mode=0o700)
+        os.mkdir(path, mode=0o700)
     except FileExistsError:
-        status = path.lstat()
+        status = os.lstat(path)
         if not stat.S_ISDIR(status.st_mode) or (hasattr(os, "getuid") and status.st_uid != os.getuid()):
             raise PermissionError(f"{path} is not a directory of ours") from None
         if status.st_mode & 0o077:
-            path.chmod(0o700)
+            os.chmod(path, 0o700)
     return path
 
 
-def tidy(directory: Path) -> None:
+def tidy(directory: str | os.PathLike[str]) -> None:
     """Remove dead processes' files that are too old, or too many."""
     kept = 0
     for path in flight_files(directory):
         try:
-            status = path.lstat()
+            status = os.lstat(path)
             kept += status.st_blocks * 512
             if (status.st_mtime < time.time() - KEPT_SECONDS or kept > KEPT_BYTES) and not is_live(path):
-                path.unlink()
+                os.unlink(path)
         except OSError:
             continue
 
@@ -82,12 +87,12 @@ def remove_dead(path: str) -> None:
         FileExistsError: if a living process writes there.
     """
     with suppress(FileNotFoundError):
-        if is_live(Path(path)):
+        if is_live(path):
             raise FileExistsError(f"{path} is written by a living process")
-        Path(path).unlink()
+        os.unlink(path)
 
 
-def is_live(path: Path) -> bool:
+def is_live(path: str) -> bool:
     """Whether the process that writes a flight file still holds its lock."""
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
@@ -96,10 +101,16 @@ def is_live(path: Path) -> bool:
         os.close(handle)
 
 
+def hold_lock(handle: int) -> None:
+    """Hold a record lock as long as the process lives: whoever finds the file unlocked knows that it does not."""
+    if _HAS_LOCKS:
+        fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def is_locked(handle: int) -> bool:
     """Whether another process holds the record lock of an open flight file."""
-    import fcntl  # noqa: PLC0415  (not on Windows)
-
+    if not _HAS_LOCKS:
+        return False
     try:
         fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:

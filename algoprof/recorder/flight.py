@@ -8,6 +8,7 @@ from threading import RLock
 
 from algoprof._version import __version__
 from algoprof.recorder import layout as at
+from algoprof.recorder.directory import hold_lock
 
 
 class OutOfSpace(Exception):  # noqa: N818  (an answer, not a fault)
@@ -37,7 +38,7 @@ class FlightFile:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         self._handle = os.open(path, flags, 0o600)
         try:
-            _lock_record(self._handle)
+            hold_lock(self._handle)
             os.ftruncate(self._handle, at.FILE_BYTES)
             self._back(0)
             return mmap.mmap(self._handle, at.FILE_BYTES)
@@ -181,15 +182,6 @@ def process_start_time(pid: int) -> int:
             return int(file.read().rpartition(b")")[2].split()[19])
     except (OSError, ValueError, IndexError):
         return 0
-
-
-def _lock_record(handle: int) -> None:
-    """Hold a record lock as long as the process lives: whoever finds the file unlocked knows that it does not."""
-    try:
-        import fcntl  # noqa: PLC0415  (not on Windows)
-    except ImportError:
-        return
-    fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _shortened(text: str, limit: int) -> bytes:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from threading import RLock
 from time import monotonic_ns
 
+from algoprof.recorder import directory
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
 from algoprof.recorder.run_table import RunTable
@@ -15,6 +16,7 @@ from algoprof.recorder.run_table import RunTable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import ModuleType
     from typing import Any, TypeVar
 
@@ -28,13 +30,17 @@ backend = "python"
 """Which writer records: `python` or `native`."""
 
 on_start: "Callable[[], None] | None" = None
-"""Called before the first recording of a process, forked ones included; set by whoever hands profiles on."""
+"""Called before the first recording of a process, forked ones included; set by whoever hands profiles on.
+
+A child that is forked meanwhile cannot finish an import that another thread began: it must import nothing.
+"""
 
 on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" = None
 """Called when the implicit run ends, with its seconds and a way to take its profile."""
 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
+_closed: FlightFile | None = None
 _loaded_reader: "ModuleType | None" = None
 _lock = RLock()
 _FORK_PATIENCE_SECONDS = 1.0
@@ -69,11 +75,16 @@ def own_run(run: "RunState") -> "Profile | None":
     return found
 
 
+def importing() -> "AbstractContextManager[bool]":
+    """Hold off forks for a moment, while something is imported late: a child could not finish another's import."""
+    return _lock
+
+
 def _reader() -> "ModuleType":
     """Return the reader's module, imported once, while a fork waits: a child could not finish another's import."""
     global _loaded_reader  # noqa: PLW0603  (once per process)
     if _loaded_reader is None:
-        with _lock:
+        with importing():
             from algoprof.recorder import reader  # noqa: PLC0415  (imports dataclasses)
 
             _loaded_reader = reader
@@ -121,18 +132,15 @@ def _start() -> RunTable:
 
 
 def _close_at_exit() -> None:
-    """Close this process's recorder before those exit handlers that are registered already, delivery's among them."""
-    atexit.unregister(_close)  # a forked child has its parent's registration
-    atexit.register(_close)
+    atexit.unregister(close)  # a forked child has its parent's registration
+    atexit.register(close)
     child, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if child is not None and util is not None and child.parent_process() is not None:
-        util.Finalize(None, _close, exitpriority=10)  # multiprocessing's children leave past atexit
+        util.Finalize(None, close, exitpriority=10)  # multiprocessing's children leave past atexit
 
 
 def _made() -> FlightFile:
     """Make the flight file; where it cannot be made, record in memory, which does not survive a kill, and say so."""
-    from algoprof.recorder import directory  # noqa: PLC0415  (only needed once)
-
     path = os.environ.get("ALGOPROF_FLIGHT_FILE")
     try:
         if path:
@@ -140,7 +148,7 @@ def _made() -> FlightFile:
         else:
             folder = directory.flight_directory()
             directory.tidy(folder)
-            path = str(folder / f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")
+            path = os.path.join(folder, f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")
         return FlightFile(path)
     except OSError as error:
         import logging  # noqa: PLC0415  (only needed here)
@@ -183,10 +191,12 @@ def never_raises(function: "F") -> "F":
     return guarded  # type: ignore[return-value]  # it takes and gives the same
 
 
-def _close() -> None:
-    """End the implicit run and remove the file: a clean exit leaves nothing to recover."""
-    if _table is None or _flight is None:
+def close() -> None:
+    """End the implicit run and remove the file: a clean exit leaves nothing to recover. A second time does nothing."""
+    global _closed  # noqa: PLW0603  (once per process)
+    if _table is None or _flight is None or _closed is _flight:
         return
+    _closed = _flight
     run = _table.end_implicit()
     if run is not None:
         if on_implicit_end is not None:
@@ -204,8 +214,8 @@ def _forget() -> None:
     _lock = RLock()
 
 
-def _wait_for_start() -> None:
-    """Before a fork: let another thread finish starting the recorder, but never wait for long."""
+def _wait_for_imports() -> None:
+    """Before a fork: let another thread finish what it imports for us, but never wait for long."""
     _lock.acquire(timeout=_FORK_PATIENCE_SECONDS)
 
 
@@ -216,4 +226,4 @@ def _go_on() -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_wait_for_start, after_in_parent=_go_on, after_in_child=_forget)
+    os.register_at_fork(before=_wait_for_imports, after_in_parent=_go_on, after_in_child=_forget)

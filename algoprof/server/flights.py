@@ -1,5 +1,6 @@
 """The profile of one request, out of the flight files that a worker and its children wrote."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +34,7 @@ def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None =
         try:
             flight = read(path, at_ns=died_ns)
             if not flight.alive:
-                path.unlink()
+                os.unlink(path)  # noqa: PTH108  (flight files are named by text)
         except (ProfileFileError, OSError):
             continue  # half-made, or just gone
         found.extend(run for run in flight.runs if run.request_id == request_id)

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -10,14 +11,14 @@ from algoprof.recorder import directory
 
 def test_the_named_directory_is_made(tmp_path, monkeypatch):
     monkeypatch.setenv("ALGOPROF_FLIGHT_DIR", str(tmp_path / "a" / "b"))
-    assert directory.flight_directory() == tmp_path / "a" / "b"
+    assert directory.flight_directory() == str(tmp_path / "a" / "b")
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
 
 
 def test_the_runtime_directory_comes_first(tmp_path, monkeypatch):
     monkeypatch.delenv("ALGOPROF_FLIGHT_DIR")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    assert directory.flight_directory() == tmp_path / "algoprof"
+    assert directory.flight_directory() == str(tmp_path / "algoprof")
 
 
 def test_a_link_in_its_place_is_not_followed(tmp_path, monkeypatch):
@@ -25,14 +26,14 @@ def test_a_link_in_its_place_is_not_followed(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "algoprof").symlink_to(tmp_path / "elsewhere")
-    assert directory.flight_directory() != tmp_path / "algoprof"
+    assert directory.flight_directory() != str(tmp_path / "algoprof")
 
 
 def test_one_open_to_others_is_closed_to_them(tmp_path, monkeypatch):
     monkeypatch.delenv("ALGOPROF_FLIGHT_DIR")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     (tmp_path / "algoprof").mkdir(mode=0o777)
-    assert stat.S_IMODE(directory.flight_directory().stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(directory.flight_directory()).stat().st_mode) == 0o700
 
 
 def test_old_and_too_many_dead_files_go(tmp_path, monkeypatch):
@@ -46,7 +47,7 @@ def test_old_and_too_many_dead_files_go(tmp_path, monkeypatch):
     week_old.write_bytes(b"")
     os.utime(week_old, (0, 0))
     directory.tidy(tmp_path)
-    assert [path.name for path in directory.flight_files(tmp_path)] == [f"{age}.flight" for age in range(3)]
+    assert directory.flight_files(tmp_path) == [str(tmp_path / f"{age}.flight") for age in range(3)]
 
 
 def test_an_unwritable_directory_costs_one_sentence_and_no_run(run_python, tmp_path):
@@ -76,8 +77,9 @@ def test_the_file_is_for_its_owner_alone(run_python, tmp_path):
             os._exit(0)
         """)
     (path,) = directory.flight_files(tmp_path / "flight")
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert path.stat().st_blocks * 512 < 1024 * 1024, "only what is used is backed"
+    status = Path(path).stat()
+    assert stat.S_IMODE(status.st_mode) == 0o600
+    assert status.st_blocks * 512 < 1024 * 1024, "only what is used is backed"
 
 
 @pytest.mark.parametrize("left", ["dead", "nothing"])

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_kill_at_any_moment_loses_no_completed_section(tmp_path, scaled):
         assert abs(inner.count - 3 * outer.count) <= 9 + torn
         assert abs(inner.histogram.count - inner.count) <= torn
         for path in directory.flight_files(tmp_path / "flight"):
-            path.unlink()
+            Path(path).unlink()
 
 
 SLOW = """

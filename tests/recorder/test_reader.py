@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -33,7 +34,7 @@ def dead(tmp_path_factory):
     script = SCRIPT.format(rest="os.kill(os.getpid(), 9)")
     subprocess.run([sys.executable, "-c", script], env=environment, check=False)
     (path,) = directory.flight_files(folder)
-    return path
+    return Path(path)
 
 
 def test_a_dead_file(dead):

@@ -20,13 +20,14 @@ def merge(profiles: Iterable[Profile], name: str = "") -> Profile:
     2
     """
     every = list(profiles)
-    timeouts = {profile.timeout for profile in every}
+    whole = [profile for profile in every if not profile.part] or every
+    timeouts = {profile.timeout for profile in whole}
     return Profile(
         name=name or next((profile.name for profile in every), ""),
         roots=merge_nodes(root for profile in every for root in profile.roots),
         outcome="merged",
         started_ns=min((profile.started_ns for profile in every), default=0),
-        duration_ns=sum(profile.duration_ns for profile in every),
+        duration_ns=sum(profile.duration_ns for profile in every if not profile.part),
         timeout=timeouts.pop() if len(timeouts) == 1 else None,
         runs=sum(profile.runs for profile in every),
         failed_runs=sum(profile.failed_runs for profile in every),
@@ -65,6 +66,7 @@ def _merge_same(nodes: list[Node]) -> Node:
         children=merge_nodes(child for node in nodes for child in node.children),
         module=first.module,
         line=first.line,
+        inherited=all(node.inherited for node in nodes),
     )
 
 

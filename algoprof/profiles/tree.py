@@ -72,6 +72,7 @@ class Node:
         children: the sections within, most time first.
         module: where the section is written; empty if unknown.
         line: the line in that module; 0 if unknown.
+        inherited: whether it is the root `worker`: what other processes recorded in no section that is known.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Node:
     children: tuple["Node", ...] = ()
     module: str = ""
     line: int = 0
+    inherited: bool = False
 
     @property
     def total_ns(self) -> int:
@@ -175,6 +177,7 @@ class Profile:
         folded: occurrences counted under another name, since there were too many nodes or levels.
         dropped: names, attributes and spans left out, since there were too many.
         inexact: whether several runs had to share a row, or a row was cut off half-written.
+        part: whether it is a worker's part of the run `parent_run_id`, which another process opened.
         pid: the process.
         program: what that process runs.
         environment: facts about the machine that explain times.
@@ -198,6 +201,7 @@ class Profile:
     folded: int = 0
     dropped: int = 0
     inexact: bool = False
+    part: bool = False
     pid: int = 0
     program: str = ""
     environment: Mapping[str, Attribute] = field(default_factory=dict)
@@ -253,10 +257,12 @@ class Profile:
         if busiest is None:
             return None
         beside = [below for child in busiest.children if child.concurrent for below in child.walk()]
+        if any(busiest is root for root in self.roots):  # what it waits for may be in any worker
+            beside += [node for root in self.roots if root.inherited for node in root.walk() if node is not root]
         return max(beside, key=lambda node: node.self_ns, default=busiest)
 
     def _own_context(self) -> Iterator[Node]:
-        waiting = list(self.roots)
+        waiting = [root for root in self.roots if not root.inherited] or list(self.roots)
         while waiting:
             node = waiting.pop()
             yield node

@@ -85,6 +85,7 @@ def assemble(record: RunRecord, names: Names, clock: Clock, *, alive: bool) -> P
     state = run[at.RUN_STATE]
     roots = _tree(record, clock)
     is_open = state == at.OPEN
+    is_part = bool(run[at.RUN_FLAGS] & at.PART) and state != at.CUMULATIVE
     return Profile(
         name=_name(names, run[at.RUN_NAME])[0],
         roots=tuple(_node(root, names, clock) for root in roots),
@@ -98,9 +99,10 @@ def assemble(record: RunRecord, names: Names, clock: Clock, *, alive: bool) -> P
         timeout=run[at.RUN_TIMEOUT] / 1e9 if run[at.RUN_TIMEOUT] > 0 else None,
         budget_spent_ns=max(0, run[at.RUN_SPENT]),
         budget_source=_name(names, run[at.RUN_SOURCE])[0],
-        runs=run[at.RUN_RUNS] if state == at.CUMULATIVE else 1,
+        runs=run[at.RUN_RUNS] if state == at.CUMULATIVE else int(not is_part),
         failed_runs=run[at.RUN_FAILED],
         cpu_ns=None if is_open else run[at.RUN_CPU],
+        part=is_part,
         folded=run[at.RUN_FOLDED],
         dropped=run[at.RUN_DROPPED],
         inexact=bool(run[at.RUN_FLAGS] & at.INEXACT) or any(row[at.NODE_SEQUENCE] % 2 for _, row in record.rows),
@@ -179,6 +181,7 @@ def _node(node: _Mutable, names: Names, clock: Clock) -> Node:
         errors=sum(row[at.NODE_ERRORS] for row in rows),
         active_ns=active if stepped else None,
         concurrent=all(row[at.NODE_FLAGS] & at.CONCURRENT for row in rows),
+        inherited=all(row[at.NODE_FLAGS] & at.INHERITED for row in rows),
         histogram=_histogram(rows),
         spans=(*_spans(rows, names, clock), *(_open_span(entry, clock) for entry in node.opens[:_OPEN_SPANS])),
         children=tuple(sorted(children, key=lambda child: (-child.total_ns, child.name))),

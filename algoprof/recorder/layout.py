@@ -35,7 +35,7 @@ HEADER_VERSION = 1
 HEADER_PID = 2
 HEADER_START_TIME = 3  # of the process, in clock ticks since boot: tells a reused pid
 HEADER_BOOT_ID = 4  # 2 words
-HEADER_PARENT_RUN = 6  # 2 words: the run that was open where this process was started
+HEADER_PARENT_RUN = 6  # 2 words, of a worker: the run that was open where it was started
 HEADER_MONOTONIC = 8  # this moment on the monotonic clock ...
 HEADER_WALL = 9  # ... was that one on the wall clock
 HEADER_SEGMENTS = 10
@@ -48,6 +48,8 @@ HEADER_ERRORS = 16  # of ours, swallowed
 HEADER_DROPPED_NAMES = 17
 HEADER_SHARED_RUNS = 18  # runs that found no slot
 HEADER_SHARED_THREADS = 19  # threads that found no block
+HEADER_PARENT_PID = 20  # of a worker: the process that started it ...
+HEADER_PARENT_START = 21  # ... and when that one started
 PROGRAM_AT, PROGRAM_BYTES = 512, 256
 PYTHON_AT, PYTHON_BYTES = 768, 64
 ALGOPROF_AT, ALGOPROF_BYTES = 832, 64
@@ -83,7 +85,7 @@ RUN_THRESHOLD = 20  # the highest threshold reached, in millionths of the timeou
 RUN_REQUEST = 24  # 8 words
 REQUEST_BYTES = 64
 OPEN, ENDED, CUMULATIVE = 1, 2, 3  # states
-INEXACT = 1  # flag
+INEXACT, PART = 1, 2  # flags; a part is a worker's, of a run in another process
 
 # Names: a word of lengths and line, then the bytes.
 NAME_BYTES_EACH = 256
@@ -142,7 +144,7 @@ HOME_NODES = (SEGMENT_BYTES - HOME_NODES_AT) // NODE_BYTES
 NODES_PER_SEGMENT = SEGMENT_BYTES // NODE_BYTES
 NODE_LIMIT = 512  # rows in a thread's block
 TOTALS_LIMIT = 2048  # rows in the cumulative trees' block
-CONCURRENT, STEPPED = 1, 2  # flags: beside its parent; its steps are timed
+CONCURRENT, STEPPED, INHERITED = 1, 2, 4  # flags: beside its parent; its steps are timed; a worker's root
 
 # A sampled span.
 SPAN_ID = 0  # 0: no span here

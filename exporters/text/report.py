@@ -106,6 +106,8 @@ def _marks(node: Node) -> str:
         marks.append(f"{several}open {cells.seconds(node.open_time)}")
     if node.concurrent:
         marks.append("concurrent")
+    if node.inherited:
+        marks.append("in worker processes")
     return ", ".join(marks)
 
 

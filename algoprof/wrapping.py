@@ -7,6 +7,9 @@ packing of arguments.
 
 import functools
 import types
+from contextlib import asynccontextmanager, contextmanager
+
+from algoprof.standins import stand_in
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ if TYPE_CHECKING:
 
 
 _VARARGS, _VARKEYWORDS = 0x04, 0x08  # flags of a code object
-_GENERATOR, _COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x200
+_GENERATOR, _COROUTINE, _ITERABLE_COROUTINE, _ASYNC_GENERATOR = 0x20, 0x80, 0x100, 0x200
+_FILE = "<algoprof>"  # where tracebacks say that a wrapper stands
 
 # In these sources {p} is a prefix that no parameter of the wrapped function begins with.
 _FUNCTION = """\
@@ -48,14 +52,46 @@ def {p}wrapper({parameters}):
     return {p}result
 """
 
-_GENERATOR_FUNCTION = """\
+_COROUTINE_FUNCTION = """\
+async def {p}wrapper({parameters}):
+    return await {p}awaits({p}scope, {p}function({arguments}))
+"""
+
+_AWAITABLE_FUNCTION = """\
 def {p}wrapper({parameters}):
     return (yield from {p}steps({p}scope, {p}function({arguments})))
 """
 
-_COROUTINE_FUNCTION = """\
-async def {p}wrapper({parameters}):
-    return await {p}awaits({p}scope, {p}function({arguments}))
+# Whatever is thrown in goes to the body, a GeneratorExit too: what it answers is its own affair. What is caught is
+# forgotten in the end, for an exception that is referred to by a frame of its own traceback lives until the next
+# garbage collection, and so does whatever its frames hold.
+_GENERATOR_FUNCTION = """\
+def {p}wrapper({parameters}):
+    {p}body = {p}function({arguments})
+    {p}opened = {p}scope.enter()
+    {p}scope.time_steps({p}opened, generator=True)
+    {p}failure = None
+    {p}step, {p}sent = {p}body.send, None
+    try:
+        while True:
+            try:
+                {p}item = {p}step({p}sent)
+            except {p}StopIteration as {p}stop:
+                return {p}stop.value
+            {p}scope.suspend({p}opened)
+            try:
+                {p}sent, {p}step = (yield {p}item), {p}body.send
+            except {p}BaseException as {p}thrown:
+                {p}sent, {p}step = {p}thrown, {p}body.throw
+            finally:
+                {p}scope.resume({p}opened)
+    except {p}BaseException as {p}error:
+        {p}failure = {p}error
+        raise
+    finally:
+        {p}scope.suspend({p}opened)
+        {p}scope.leave({p}opened, {p}failure)
+        {p}failure = {p}sent = None
 """
 
 _ASYNC_GENERATOR_FUNCTION = """\
@@ -74,23 +110,17 @@ async def {p}wrapper({parameters}):
             {p}scope.suspend({p}opened)
             try:
                 {p}sent, {p}step = (yield {p}item), {p}body.asend
-            except {p}GeneratorExit:
-                raise
             except {p}BaseException as {p}thrown:
                 {p}sent, {p}step = {p}thrown, {p}body.athrow
             finally:
                 {p}scope.resume({p}opened)
-    except {p}GeneratorExit:
-        raise
     except {p}BaseException as {p}error:
         {p}failure = {p}error
         raise
     finally:
-        try:
-            await {p}body.aclose()
-        finally:
-            {p}scope.suspend({p}opened)
-            {p}scope.leave({p}opened, {p}failure)
+        {p}scope.suspend({p}opened)
+        {p}scope.leave({p}opened, {p}failure)
+        {p}failure = {p}sent = None
 """
 
 
@@ -104,50 +134,69 @@ def wrap(target: "Any", scope_of: "Callable[[str, str, int], Scope]", *, whole_c
         whole_class: whether a class may be given; its own public functions are then timed, and it stays that class.
 
     Raises:
-        TypeError: if the target is none of those.
+        TypeError: if the target is none of those; the sentence says what to write instead.
     """
     if isinstance(target, (staticmethod, classmethod)):
         return type(target)(wrap(target.__func__, scope_of, whole_class=False))
     if isinstance(target, type):
         if not whole_class:
-            raise TypeError(f"the class {target.__qualname__} cannot be timed here; decorate its methods")
+            raise TypeError(
+                f"the class {target.__qualname__} is more than one function: decorate its methods, or the class with a"
+                " bare @section, which times each of its public functions as Class.method"
+            )
         return _wrap_methods(target, scope_of)
     if isinstance(target, types.FunctionType):
+        if target.__code__ in _CONTEXT_MANAGERS:  # from enter to exit: its call does nothing yet
+            return _CONTEXT_MANAGERS[target.__code__](wrap(target.__wrapped__, scope_of))  # type: ignore[attr-defined]
         return _wrap_function(target, scope_of(target.__qualname__, target.__module__, target.__code__.co_firstlineno))
     if callable(target):
-        return _wrap_callable(target, scope_of)
-    raise TypeError(f"{target!r:.80} is neither a name nor callable")
+        return _wrap_object(target, scope_of)
+    if hasattr(target, "__get__"):  # property, cached_property, partialmethod, singledispatchmethod
+        raise TypeError(
+            f"a {type(target).__name__} is no function: put this decorator below it, directly above the function"
+        )
+    raise TypeError(f"a name or a function is wanted, not {target!r:.80}")
 
 
 def _wrap_methods(owner: type, scope_of: "Callable[[str, str, int], Scope]") -> type:
     for name, member in list(vars(owner).items()):
-        method = isinstance(member, (types.FunctionType, staticmethod, classmethod))
-        if method and (name == "__call__" or not name.startswith("_")):
+        function = member.__func__ if isinstance(member, (staticmethod, classmethod)) else member
+        is_method = isinstance(function, types.FunctionType) and (name == "__call__" or not name.startswith("_"))
+        if is_method and not _is_timed(function):
             setattr(owner, name, wrap(member, scope_of, whole_class=False))
     return owner
 
 
-def _wrap_callable(target: "Callable[..., Any]", scope_of: "Callable[[str, str, int], Scope]") -> "Callable[..., Any]":
-    """Wrap a partial, a bound method or an object with `__call__`: a function that calls it."""
+def _is_timed(function: "Any") -> bool:
+    """Whether a function, or one that it wraps, is decorated already: once is enough."""
+    while isinstance(function, types.FunctionType) and function.__code__.co_filename != _FILE:
+        function = getattr(function, "__wrapped__", None)
+    return function is not None and isinstance(function, types.FunctionType)
+
+
+def _wrap_object(target: "Callable[..., Any]", scope_of: "Callable[[str, str, int], Scope]") -> "Any":
+    """Wrap what is called but is no function: a partial, a bound method, a cache, a built-in, an object."""
     named = target
     while isinstance(named, functools.partial):
         named = named.func
-    name = getattr(named, "__qualname__", type(named).__qualname__)
+    name = getattr(named, "__qualname__", None) or type(named).__qualname__
     code = getattr(named, "__code__", None) or getattr(type(named).__call__, "__code__", None)
-    scope = scope_of(name, getattr(named, "__module__", None) or "", code.co_firstlineno if code is not None else 0)
-    wrapper = _compiled("*args, **kwargs", "*args, **kwargs", code, target, scope)
-    functools.update_wrapper(wrapper, target)
-    wrapper.__name__, wrapper.__qualname__ = name.rpartition(".")[2], name
-    return wrapper
+    line = getattr(code, "co_firstlineno", 0)
+    scope = scope_of(name, getattr(named, "__module__", None) or "", line if isinstance(line, int) else 0)
+
+    def timed(same: "Callable[..., Any]") -> "Any":
+        wrapper = _compiled("*args, **kwargs", "*args, **kwargs", code, same, scope)
+        wrapper.__name__, wrapper.__qualname__ = name.rpartition(".")[2], name
+        return stand_in(same, wrapper, timed)
+
+    return timed(target)
 
 
 def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.FunctionType:
     code = function.__code__
     names = code.co_varnames
     plain, keyword_only = code.co_argcount, code.co_kwonlyargcount
-    first_default = plain - len(function.__defaults__ or ())
-    parameters = [name if at < first_default else f"{name}=None" for at, name in enumerate(names[:plain])]
-    arguments = list(names[:plain])
+    parameters, arguments = list(names[:plain]), list(names[:plain])
     if code.co_posonlyargcount:
         parameters.insert(code.co_posonlyargcount, "/")
     rest = plain + keyword_only
@@ -158,7 +207,7 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
     elif keyword_only:
         parameters.append("*")
     for name in names[plain : plain + keyword_only]:
-        parameters.append(f"{name}=None" if name in (function.__kwdefaults__ or ()) else name)
+        parameters.append(name)
         arguments.append(f"{name}={name}")
     if code.co_flags & _VARKEYWORDS:
         parameters.append(f"**{names[rest]}")
@@ -171,42 +220,39 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
 
 
 def _compiled(
-    parameters: str, arguments: str, code: "types.CodeType | None", function: "Callable[..., Any]", scope: "Scope"
+    parameters: str, arguments: str, code: "Any", function: "Callable[..., Any]", scope: "Scope"
 ) -> types.FunctionType:
-    flags = code.co_flags if code is not None else 0
-    if flags & _ASYNC_GENERATOR:
-        template = _ASYNC_GENERATOR_FUNCTION
-    elif flags & _COROUTINE:
-        template = _COROUTINE_FUNCTION
-    elif flags & _GENERATOR:
-        template = _GENERATOR_FUNCTION
-    else:
-        template = _FUNCTION
+    flags = getattr(code, "co_flags", 0)
     prefix = "_algoprof_"
-    while any(name.startswith(prefix) for name in (code.co_varnames if code is not None else ())):
+    while f" {prefix}" in f" {parameters.replace('*', '')}":
         prefix += "_"
-    source = template.format(p=prefix, parameters=parameters, arguments=arguments)
-    names: dict[str, Any] = {
-        "scope": scope,
-        "function": function,
-        "steps": _steps,
-        "awaits": _awaits,
-        "BaseException": BaseException,
-        "GeneratorExit": GeneratorExit,
-        "StopAsyncIteration": StopAsyncIteration,
-    }
-    namespace = {prefix + name: value for name, value in names.items()}
-    exec(compile(source, "<algoprof>", "exec"), namespace)  # noqa: S102  (only identifiers of a code object go in)
-    wrapper: types.FunctionType = namespace[f"{prefix}wrapper"]
-    if code is not None:  # as tracebacks and profilers show it
+    source = _template(flags).format(p=prefix, parameters=parameters, arguments=arguments)
+    if source not in _codes:
+        _codes[source] = compile(source, _FILE, "exec")
+    namespace = {prefix + name: value for name, value in _NAMES.items()}
+    namespace |= {f"{prefix}scope": scope, f"{prefix}function": function}
+    namespace["__name__"] = getattr(function, "__module__", None) or __name__  # as warnings show it
+    exec(_codes[source], namespace)  # noqa: S102  (only identifiers of a code object go in)
+    wrapper: Any = namespace[f"{prefix}wrapper"]
+    if isinstance(code, types.CodeType):  # as tracebacks and profilers show it
         wrapper.__code__ = wrapper.__code__.replace(co_name=code.co_name, co_qualname=code.co_qualname)
-    return wrapper
+    return types.coroutine(wrapper) if flags & _ITERABLE_COROUTINE else wrapper  # type: ignore[no-any-return]
 
 
-def _steps(scope: "Scope", body: "Any", *, generator: bool = True) -> "Generator[Any, Any, Any]":
-    """Drive a generator or a coroutine as `yield from` does, and stop its clock while its caller runs."""
+def _template(flags: int) -> str:
+    if flags & _ASYNC_GENERATOR:
+        return _ASYNC_GENERATOR_FUNCTION
+    if flags & _COROUTINE:
+        return _COROUTINE_FUNCTION
+    if flags & _ITERABLE_COROUTINE:
+        return _AWAITABLE_FUNCTION
+    return _GENERATOR_FUNCTION if flags & _GENERATOR else _FUNCTION
+
+
+def _steps(scope: "Scope", body: "Any") -> "Generator[Any, Any, Any]":
+    """Drive a coroutine as `yield from` does, and stop its clock while it waits."""
     opened = scope.enter()
-    scope.time_steps(opened, generator=generator)
+    scope.time_steps(opened, generator=False)
     failure: BaseException | None = None
     step, sent = body.send, None
     try:
@@ -235,8 +281,19 @@ def _steps(scope: "Scope", body: "Any", *, generator: bool = True) -> "Generator
         finally:
             scope.suspend(opened)
             scope.leave(opened, failure)
+            failure = sent = None
 
 
-@types.coroutine
-def _awaits(scope: "Scope", body: "Any") -> "Generator[Any, Any, Any]":
-    return (yield from _steps(scope, body, generator=False))
+_awaits = types.coroutine(_steps)
+_NAMES = {
+    "steps": _steps,
+    "awaits": _awaits,
+    "BaseException": BaseException,
+    "StopIteration": StopIteration,
+    "StopAsyncIteration": StopAsyncIteration,
+}
+_codes: "dict[str, types.CodeType]" = {}  # functions of the same parameters share the code of their wrapper
+
+# Every function that contextlib.contextmanager returns has the same code.
+_MAKERS: "tuple[Any, ...]" = (contextmanager, asynccontextmanager)
+_CONTEXT_MANAGERS = {made(_steps).__code__: made for made in _MAKERS}

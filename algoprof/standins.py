@@ -29,11 +29,13 @@ def stand_in(target: "Any", call: "Callable[..., Any]", again: "Callable[[Any], 
     """
     kind = type(target)
 
-    def read(_: object, name: str) -> "Any":
+    def read(self: object, name: str) -> "Any":
         if name == "__wrapped__":
             return getattr(target, name, target)
         if name == "__signature__":
             return _signature(target)
+        if name == "__deepcopy__":  # which copy.deepcopy asks of the object, not of its class
+            return MethodType(deeply_copied, self)
         return getattr(target, name)
 
     def copied(self: "Any") -> "Any":

@@ -234,7 +234,7 @@ def _compiled(
     namespace["__name__"] = getattr(function, "__module__", None) or __name__  # as warnings show it
     exec(_codes[source], namespace)  # noqa: S102  (only identifiers of a code object go in)
     wrapper: Any = namespace[f"{prefix}wrapper"]
-    if isinstance(code, types.CodeType):  # as tracebacks and profilers show it
+    if type(code) is types.CodeType:  # as tracebacks and profilers show it
         wrapper.__code__ = wrapper.__code__.replace(co_name=code.co_name, co_qualname=code.co_qualname)
     return types.coroutine(wrapper) if flags & _ITERABLE_COROUTINE else wrapper  # type: ignore[no-any-return]
 

@@ -265,7 +265,7 @@ class TestForks:
         assert (done.stdout, done.stderr) == ("7\n", "")
 
     @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-    def test_a_clean_child_of_multiprocessing_leaves_no_file(self, run_python, tmp_path, method):
+    def test_a_clean_child_of_multiprocessing_closes_its_file(self, run_python, tmp_path, method):
         done = run_python(f"""
             import multiprocessing
             from algoprof import profile, section
@@ -283,7 +283,8 @@ class TestForks:
                 print([child.exitcode for child in children])
             """)
         assert (done.stdout, done.stderr) == ("[0, 0]\n", "")
-        assert directory.flight_files(tmp_path / "flight") == []
+        flights = [read(path) for path in directory.flight_files(tmp_path / "flight")]
+        assert [(flight.alive, flight.closed) for flight in flights] == [(False, True)] * 3
 
 
 def test_names_without_end_take_no_memory_without_end(run_python):

@@ -2,6 +2,7 @@
 
 import os
 import time
+from pathlib import Path
 from threading import Lock
 
 from algoprof.delivery.losses import Losses
@@ -13,13 +14,17 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from algoprof.recorder.directory_totals import Ledger
     from algoprof.recorder.reader import Flight
+
+_ATTEMPTS = 3
 
 
 class Totals:
-    """Adds up what the flight files of a directory hold, so that nothing counted is ever uncounted.
+    """Adds up what the flight files of a directory hold, so that nothing counted is ever uncounted, or counted twice.
 
-    A file that cannot be read is passed over; one that is gone keeps counting with what was last read.
+    A file that cannot be read is passed over. One that is gone keeps counting with what was last read, unless the
+    directory's totals, which ended processes' files are folded into, count it now.
 
     Args:
         losses: where files that cannot be read are counted, each once.
@@ -33,6 +38,8 @@ class Totals:
         self._dead: set[str] = set()
         self._gone: tuple[Profile, ...] = ()
         self._bad: set[str] = set()
+        self._folded: tuple[Profile, ...] = ()
+        self._ledger: Ledger | None = None
 
     def batch(self, in_flight: "Iterable[tuple[str, int, float]]") -> Batch:
         """Return the totals by run name, the runs that are open and the calls in flight.
@@ -45,45 +52,108 @@ class Totals:
         with self._lock:
             own = _own_flight()
             open_runs = [*_open_runs(own)] if own else []
-            open_runs += self._read_siblings()
-            every = [*(own.cumulative if own else ()), *self._gone]
+            open_runs += self._read_others()
+            every = [*(own.cumulative if own else ()), *self._gone, *self._folded]
             for ended in self._last.values():
                 every += ended
         return Batch(_by_name(every), (), tuple(open_runs), calls)
 
-    def _read_siblings(self) -> list[Profile]:
-        """Read the other processes' files and return their open runs."""
+    def _read_others(self) -> list[Profile]:
+        """Read what other processes left and return their open runs.
+
+        Files may be folded meanwhile. Then what was read does not fit together, and is read again.
+        """
+        folder = _directory()
+        if folder is None:
+            return []
+        open_runs: list[Profile] = []
+        former = self._ledger
+        for _ in range(_ATTEMPTS):
+            before = _stamp(folder)
+            self._read_folded(folder)
+            found, open_runs = self._read_siblings(folder)
+            if _stamp(folder) == before:
+                self._part_with(self._last.keys() - found, former)
+                self._bad &= found | {folder}
+                break
+        return open_runs
+
+    def _read_folded(self, folder: str) -> None:
+        """Read the directory's totals. What the ones counted that they had to replace is not forgotten."""
         from algoprof.errors import ProfileFileError  # noqa: PLC0415  (only who is asked for totals needs these)
+        from algoprof.recorder.directory_totals import read_totals  # noqa: PLC0415
+
+        folded: tuple[Profile, ...] = ()
+        ledger = None
+        try:
+            ledger, flight = read_totals(folder)
+            folded = flight.cumulative
+        except FileNotFoundError:
+            pass
+        except (OSError, ProfileFileError):
+            self._count_unreadable(folder)
+        if self._ledger is not None and (ledger is None or ledger.birth != self._ledger.birth):
+            self._gone = _by_name([*self._gone, *self._folded])
+        self._ledger, self._folded = ledger, folded
+        for key in [key for key in self._last if self._is_folded(key)]:
+            self._forget(key)
+
+    def _read_siblings(self, folder: str) -> tuple[set[str], list[Profile]]:
+        """Read the other processes' files; return which there are, and the runs that are open."""
+        from algoprof.errors import ProfileFileError  # noqa: PLC0415  (as above)
         from algoprof.recorder.reader import read  # noqa: PLC0415
 
         open_runs: list[Profile] = []
         found = set()
-        for path in _sibling_files():
-            key = str(path)
-            found.add(key)
-            if key in self._dead:
+        for path in _sibling_files(folder):
+            if self._is_folded(path):
+                continue  # it is about to be removed
+            found.add(path)
+            if path in self._dead:
                 continue
             try:
                 flight = read(path)
             except FileNotFoundError:
-                found.discard(key)
+                found.discard(path)
             except (OSError, ProfileFileError):
-                if key not in self._bad:
-                    self._bad.add(key)
-                    self._losses.add("totals", "unreadable", 1)
+                self._count_unreadable(path)
             else:
                 ended = flight.cumulative
                 if flight.alive:
                     open_runs += _open_runs(flight)
                 else:
-                    self._dead.add(key)  # it changes no more
+                    self._dead.add(path)  # it changes no more
                     ended += tuple(run for run in flight.runs if run.outcome == "killed")
-                self._last[key] = ended
-        for key in self._last.keys() - found:
-            self._gone = _by_name([*self._gone, *self._last.pop(key)])
-            self._dead.discard(key)
-        self._bad &= found
-        return open_runs
+                self._last[path] = ended
+        return found, open_runs
+
+    def _part_with(self, vanished: set[str], former: "Ledger | None") -> None:
+        """Keep counting files that are gone, but not those that the totals name, or named before they knew too many.
+
+        Args:
+            vanished: the files.
+            former: the ledger of the totals when the files were last seen.
+        """
+        since = former.count if former and self._ledger and former.birth == self._ledger.birth else 0
+        unnamed = self._ledger is not None and self._ledger.count - since > len(self._ledger.processes)
+        for path in vanished:
+            if not unnamed:
+                self._gone = _by_name([*self._gone, *self._last[path]])
+            self._forget(path)
+
+    def _is_folded(self, path: str) -> bool:
+        from algoprof.recorder.directory import process_of  # noqa: PLC0415  (as above)
+
+        return self._ledger is not None and process_of(path) in self._ledger.processes
+
+    def _forget(self, path: str) -> None:
+        del self._last[path]
+        self._dead.discard(path)
+
+    def _count_unreadable(self, path: str) -> None:
+        if path not in self._bad:
+            self._bad.add(path)
+            self._losses.add("totals", "unreadable", 1)
 
 
 def _own_flight() -> "Flight | None":
@@ -92,18 +162,34 @@ def _own_flight() -> "Flight | None":
     return own_flight()
 
 
-def _sibling_files() -> list[str]:
+def _directory() -> str | None:
+    from algoprof.recorder.directory import flight_directory  # noqa: PLC0415  (as above)
+
+    try:
+        return flight_directory()
+    except OSError:
+        return None
+
+
+def _stamp(folder: str) -> tuple[int, int] | None:
+    """Return what changes when files are folded into the directory's totals."""
+    from algoprof.recorder.directory import TOTALS_NAME  # noqa: PLC0415  (as above)
+
+    try:
+        status = (Path(folder) / TOTALS_NAME).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _sibling_files(folder: str) -> list[str]:
     """Return the flight files but our own, which must never be opened again: closing it drops the writer's lock."""
-    from algoprof.recorder.directory import flight_directory, flight_files  # noqa: PLC0415  (as above)
+    from algoprof.recorder.directory import flight_files  # noqa: PLC0415  (as above)
     from algoprof.recorder.flight import process_start_time  # noqa: PLC0415
 
     pid = os.getpid()
     own_name, own_path = f"{pid}-{process_start_time(pid)}.flight", os.environ.get("ALGOPROF_FLIGHT_FILE")
-    try:
-        files = flight_files(flight_directory())
-    except OSError:
-        return []
-    return [path for path in files if not path.endswith(os.sep + own_name) and path != own_path]
+    return [path for path in flight_files(folder) if not path.endswith(os.sep + own_name) and path != own_path]
 
 
 def _open_runs(flight: "Flight") -> "Iterable[Profile]":

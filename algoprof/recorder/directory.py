@@ -8,11 +8,15 @@ from contextlib import suppress
 try:
     import fcntl
 
-    _HAS_LOCKS = True
+    HAS_LOCKS = True
 except ImportError:  # Windows
-    _HAS_LOCKS = False
+    HAS_LOCKS = False
 
 SUFFIX = ".flight"
+TOTALS_NAME = f"totals{SUFFIX}"
+"""The file that the ended processes' files are folded into."""
+CLOSED_MODE = 0o400
+"""Of the file of a process that came to its end by itself: nobody writes it any more."""
 KEPT_SECONDS = 7 * 24 * 3600
 """A dead process's file is kept this long."""
 KEPT_BYTES = 256 * 1024 * 1024
@@ -45,13 +49,38 @@ def flight_directory() -> str:
 
 def flight_files(directory: str | os.PathLike[str]) -> list[str]:
     """Return the flight files in a directory, newest first; an unreadable directory has none."""
+    return [path for path, _ in flight_entries(directory)]
+
+
+def flight_entries(directory: str | os.PathLike[str]) -> list[tuple[str, os.stat_result]]:
+    """Return the flight files in a directory, newest first, each with its status; the totals are not among them."""
     found = []
     with suppress(OSError), os.scandir(directory) as entries:
         for entry in entries:
-            with suppress(FileNotFoundError):  # its process ended meanwhile
-                if entry.name.endswith(SUFFIX) and entry.is_file(follow_symlinks=False):
-                    found.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
-    return [path for _, path in sorted(found, reverse=True)]
+            with suppress(FileNotFoundError):  # it was removed meanwhile
+                name = entry.name
+                if name.endswith(SUFFIX) and name != TOTALS_NAME and entry.is_file(follow_symlinks=False):
+                    found.append((os.fspath(entry.path), entry.stat(follow_symlinks=False)))
+    return sorted(found, key=lambda item: (item[1].st_mtime_ns, item[0]), reverse=True)
+
+
+def is_closed(status: os.stat_result) -> bool:
+    """Whether the writer of a flight file of this status marked it when it came to its end."""
+    return stat.S_IMODE(status.st_mode) == CLOSED_MODE
+
+
+def process_of(path: str) -> tuple[int, int] | None:
+    """Return the pid and the start time that a flight file is named for; None if somebody else named it.
+
+    >>> process_of("/dev/shm/algoprof-1000/4242-98765.flight")
+    (4242, 98765)
+    """
+    pid, dash, start = os.path.basename(path).removesuffix(SUFFIX).partition("-")
+    return (int(pid), int(start)) if dash and _is_number(pid) and _is_number(start) else None
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19  # what a word of the file holds
 
 
 def _owned(path: str) -> str:
@@ -68,13 +97,16 @@ def _owned(path: str) -> str:
 
 
 def tidy(directory: str | os.PathLike[str]) -> None:
-    """Remove dead processes' files that are too old, or too many."""
+    """Remove dead processes' files that are too old, or too many.
+
+    Old ones that were closed stay: they are folded into the directory's totals, so that what they count is not lost.
+    """
     kept = 0
-    for path in flight_files(directory):
+    for path, status in flight_entries(directory):
         try:
-            status = os.lstat(path)
             kept += status.st_blocks * 512
-            if (status.st_mtime < time.time() - KEPT_SECONDS or kept > KEPT_BYTES) and not is_live(path):
+            too_old = status.st_mtime < time.time() - KEPT_SECONDS and not is_closed(status)
+            if (too_old or kept > KEPT_BYTES) and not is_live(path):
                 os.unlink(path)
         except OSError:
             continue
@@ -103,13 +135,13 @@ def is_live(path: str) -> bool:
 
 def hold_lock(handle: int) -> None:
     """Hold a record lock as long as the process lives: whoever finds the file unlocked knows that it does not."""
-    if _HAS_LOCKS:
+    if HAS_LOCKS:
         fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def is_locked(handle: int) -> bool:
     """Whether another process holds the record lock of an open flight file."""
-    if not _HAS_LOCKS:
+    if not HAS_LOCKS:
         return False
     try:
         fcntl.lockf(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -8,7 +8,7 @@ from threading import RLock
 
 from algoprof._version import __version__
 from algoprof.recorder import layout as at
-from algoprof.recorder.directory import hold_lock
+from algoprof.recorder.directory import CLOSED_MODE, hold_lock
 
 
 class OutOfSpace(Exception):  # noqa: N818  (an answer, not a fault)
@@ -145,14 +145,26 @@ class FlightFile:
         """Count a fault of ours that was kept from the program."""
         self.words[at.HEADER_ERRORS] += 1
 
-    def discard(self) -> None:
-        """Mark a clean end and remove the file. The mapping stays, so that late writers do no harm."""
-        self.words[at.HEADER_CLOSED] = 1
-        if self.path:
+    def finish(self) -> None:
+        """Mark a clean end: nobody writes the file any more, which its mode tells without opening it.
+
+        The mapping stays, so that late writers do no harm, and count.
+        """
+        self.words[at.HEADER_CLOSED] = time.monotonic_ns()
+        if self._handle >= 0:
             try:
-                os.unlink(self.path)
+                os.fchmod(self._handle, CLOSED_MODE)
             except OSError:
                 self.count_error()
+
+    def release(self) -> None:
+        """Give the mapping and the file's lock back; nothing can be written after that."""
+        self.words.release()
+        self.bytes.release()
+        self._map.close()
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
 
 
 MORE_NAMES = "(more names)"

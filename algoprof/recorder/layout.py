@@ -8,6 +8,8 @@ A sparse file of 64 KiB segments, mapped whole and backed segment by segment as 
                   NODES       more node rows for one block
                   OPENS       more open entries for one block
                   ATTRIBUTES  256 slots: attributes of open sections, for one block
+                  FOLDED      in the directory's totals: pid and start time of the last processes added to them
+                  ENVIRONMENT a record for each slot of the run table, and one for the process
 
 Everything is little-endian and made of 8-byte words; `*_AT` are byte offsets, the constants of a record are word
 offsets within it. A record is referred to by its byte offset / 64, so that a reference fits into 32 bits; 0 is none.
@@ -27,7 +29,7 @@ FILE_BYTES = SEGMENT_BYTES * SEGMENT_COUNT  # 48 MiB
 UNIT = 64  # what references count in
 
 # Segment kinds, in the directory.
-NAMES, HOME, NODES, OPENS, ATTRIBUTES = 1, 2, 3, 4, 5
+NAMES, HOME, NODES, OPENS, ATTRIBUTES, ENVIRONMENT, FOLDED = 1, 2, 3, 4, 5, 6, 7
 
 # The header page.
 HEADER_MAGIC = 0
@@ -40,7 +42,7 @@ HEADER_MONOTONIC = 8  # this moment on the monotonic clock ...
 HEADER_WALL = 9  # ... was that one on the wall clock
 HEADER_SEGMENTS = 10
 HEADER_NAMES = 11
-HEADER_CLOSED = 12  # 1 after a clean exit
+HEADER_CLOSED = 12  # monotonic, the moment of a clean exit; 0 before one
 HEADER_HEARTBEAT = 13  # monotonic, now and then while a run has a deadline
 HEADER_SIGNAL = 14  # a signal that this process has a handler of ours for; 0 is none
 HEADER_RUN_SERIAL = 15
@@ -50,6 +52,8 @@ HEADER_SHARED_RUNS = 18  # runs that found no slot
 HEADER_SHARED_THREADS = 19  # threads that found no block
 HEADER_PARENT_PID = 20  # of a worker: the process that started it ...
 HEADER_PARENT_START = 21  # ... and when that one started
+HEADER_BIRTH = 24  # of the directory's totals: what tells them from others that had to replace them
+HEADER_FOLDED = 25  # and how many processes they hold
 PROGRAM_AT, PROGRAM_BYTES = 512, 256
 PYTHON_AT, PYTHON_BYTES = 768, 64
 ALGOPROF_AT, ALGOPROF_BYTES = 832, 64
@@ -160,7 +164,30 @@ SPAN_ATTRIBUTES_BYTES = (SPAN_WORDS - SPAN_ATTRIBUTES) * 8
 ATTRIBUTES_BYTES_EACH = 256
 ATTRIBUTES_PER_SEGMENT = SEGMENT_BYTES // ATTRIBUTES_BYTES_EACH
 
+# What was around a run. A record stands at its run's position in the run table; the process's, which has the latest
+# readings of what is counted, stands behind them. -1 is what the machine does not tell, or not yet.
+ENVIRONMENT_WORDS = 32
+ENVIRONMENT_SERIAL = 0  # of the run
+ENVIRONMENT_CPU_COUNT = 1
+ENVIRONMENT_CPU_QUOTA = 2  # millionths of a processor
+ENVIRONMENT_LOAD = 3  # average over a minute, in millionths, when the run began
+ENVIRONMENT_MEMORY_LIMIT = 4
+ENVIRONMENT_MEMORY_PEAK = 5  # of the process
+ENVIRONMENT_GROUP_PEAK = 6  # of its control group
+ENVIRONMENT_ALLOCATION_PEAK = 7  # over what was allocated when the run began
+ENVIRONMENT_GC_LONGEST = 8
+ENVIRONMENT_COUNTERS = 9  # from here on: during the run, written at its end
+ENVIRONMENT_PERIODS = 9
+ENVIRONMENT_THROTTLED_PERIODS = 10
+ENVIRONMENT_THROTTLED = 11  # nanoseconds, of all processors together
+ENVIRONMENT_GC_PAUSES = 12
+ENVIRONMENT_GC_PAUSED = 13  # nanoseconds
+ENVIRONMENT_CPU = 14  # nanoseconds, of the process
+ENVIRONMENT_COUNTERS_END = 15
+ENVIRONMENT_BEFORE = 16  # added to a counter's word: what the process's counter was when the run began
+
 SEGMENT_WORDS = SEGMENT_BYTES // 8
+FOLDED_LIMIT = SEGMENT_WORDS // 2  # processes that the directory's totals remember by name
 
 _KEY_MAX, _VALUE_MAX = 48, 96
 _LENGTH = struct.Struct("<H")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from threading import RLock
 from time import monotonic_ns
 
-from algoprof.recorder import directory
+from algoprof.recorder import directory, directory_totals
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
 from algoprof.recorder.run_table import RunTable
@@ -148,6 +148,7 @@ def _made() -> FlightFile:
         else:
             folder = directory.flight_directory()
             directory.tidy(folder)
+            _fold(folder)
             path = os.path.join(folder, f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")
         return FlightFile(path)
     except OSError as error:
@@ -192,7 +193,10 @@ def never_raises(function: "F") -> "F":
 
 
 def close() -> None:
-    """End the implicit run and remove the file: a clean exit leaves nothing to recover. A second time does nothing."""
+    """End the implicit run and mark the file: its program came to its end by itself. A second time does nothing.
+
+    The file stays to be read, until so many have piled up that they are folded into the directory's totals.
+    """
     global _closed  # noqa: PLW0603  (once per process)
     if _table is None or _flight is None or _closed is _flight:
         return
@@ -202,7 +206,14 @@ def close() -> None:
         if on_implicit_end is not None:
             on_implicit_end(_table.seconds(run), lambda: own_run(run))
         _table.release(run)
-    _flight.discard()
+    _flight.finish()
+    if _flight.path and directory.process_of(_flight.path):  # not where a user has named a file
+        _fold(os.path.dirname(_flight.path), _flight.path)
+
+
+@never_raises
+def _fold(folder: str, own: str = "") -> None:
+    directory_totals.fold(folder, own)
 
 
 def _forget() -> None:

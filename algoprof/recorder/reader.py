@@ -29,6 +29,8 @@ class Flight:
         runs: the open runs (their outcome is `killed` if the process is dead) and the last few that ended, in order.
         cumulative: the ended runs, one merged profile per name.
         errors: faults of the recorder that it kept from the program.
+        closed: whether the program came to its end by itself; False while it runs, and after a kill or `os._exit`.
+        seen_ns: the last moment that the file knows of, nanoseconds since the Unix epoch; now if the process lives.
     """
 
     pid: int
@@ -37,6 +39,8 @@ class Flight:
     runs: tuple[Profile, ...]
     cumulative: tuple[Profile, ...]
     errors: int = 0
+    closed: bool = False
+    seen_ns: int = 0
 
 
 def read(path: str | os.PathLike[str], *, at_ns: int | None = None) -> Flight:
@@ -133,6 +137,8 @@ class _Reading:
             runs=tuple(profile for run, profile in profiles if run[at.RUN_STATE] in (at.OPEN, at.ENDED)),
             cumulative=tuple(profile for run, profile in profiles if run[at.RUN_STATE] == at.CUMULATIVE),
             errors=self._words[at.HEADER_ERRORS],
+            closed=self._words[at.HEADER_CLOSED] != 0,
+            seen_ns=clock.now_ns + clock.to_wall_ns,
         )
 
     def run(self, slot: int, offsets: list[int], names: Names) -> Profile | None:
@@ -236,6 +242,8 @@ class _Reading:
             return Clock(time.monotonic_ns(), to_wall)
         if self._at_ns is not None:
             return Clock(self._at_ns, to_wall)
+        if self._words[at.HEADER_CLOSED]:
+            return Clock(self._words[at.HEADER_CLOSED], to_wall)
         moments = [self._words[at.HEADER_HEARTBEAT], *(entry.started_ns for entry in opens)]
         for run in runs:
             if run[at.RUN_STATE] != at.CUMULATIVE:

@@ -98,6 +98,7 @@ def test_what_was_open_is_told_with_its_attributes(tmp_path, end):
             process.kill()
     (run,) = only_flight(tmp_path).runs
     assert run.outcome == "killed"
+    assert not only_flight(tmp_path).closed
     assert [path for path, _ in run.open_sections()] == [("job",), ("job", "solve"), ("job", "solve", "step")]
     assert run.node("job", "load").count == 1
     assert run.node("job", "solve").spans[0].attributes == {"model": "v3"}
@@ -105,10 +106,15 @@ def test_what_was_open_is_told_with_its_attributes(tmp_path, end):
 
 
 @pytest.mark.parametrize("end", ["pass", "sys.exit(3)", "raise LookupError", "raise KeyboardInterrupt"])
-def test_a_clean_end_leaves_no_file(tmp_path, end):
+def test_a_clean_end_is_told_from_a_kill(tmp_path, end):
     with start(SLOW.format(end=end), tmp_path, stderr=subprocess.DEVNULL) as process:
         process.stdout.read()
-    assert directory.flight_files(tmp_path / "flight") == []
+    flight = only_flight(tmp_path)
+    assert (flight.alive, flight.closed) == (False, True)
+    (run,) = flight.runs
+    assert run.outcome == ("ok" if end == "pass" else "error")
+    assert not run.open_sections()
+    assert [job.runs for job in flight.cumulative] == [1]
 
 
 def test_an_interrupted_run_ends_as_one_that_raised(tmp_path):

@@ -15,14 +15,14 @@ import pytest
 
 from algoprof import budget, profile, section
 
-CELLS = {}
+CELLS, CLASSES = {}, {}
 
 
-def cell(label):
+def cell(label, table=CELLS):
     """Enter a cell: a function that decorates a thing with what it is given, and returns it and how to call it."""
 
     def enter(make):
-        CELLS[make.__name__] = (make, label)
+        table[make.__name__] = make, label
         return make
 
     return enter
@@ -69,60 +69,6 @@ def plain_function(deco):
 @cell("<lambda>")
 def nameless_function(deco):
     return deco(lambda: work()), call  # noqa: PLW0108  (a lambda is what is meant)
-
-
-@cell("Owner.method")
-def method(deco):
-    class Owner:
-        @deco
-        def method(self):
-            return work()
-
-    return Owner.__dict__["method"], lambda _: Owner().method()
-
-
-@cell("Owner.method")
-def static_method_inside(deco):
-    class Owner:
-        @deco
-        @staticmethod
-        def method():
-            return work()
-
-    return Owner.__dict__["method"], lambda _: Owner().method()
-
-
-@cell("Owner.method")
-def static_method_outside(deco):
-    class Owner:
-        @staticmethod
-        @deco
-        def method():
-            return work()
-
-    return Owner.__dict__["method"], lambda _: Owner.method()
-
-
-@cell("Owner.method")
-def class_method_inside(deco):
-    class Owner:
-        @deco
-        @classmethod
-        def method(cls):
-            return work() if cls is Owner else None
-
-    return Owner.__dict__["method"], lambda _: Owner().method()
-
-
-@cell("Owner.method")
-def class_method_outside(deco):
-    class Owner:
-        @classmethod
-        @deco
-        def method(cls):
-            return work() if cls is Owner else None
-
-    return Owner.__dict__["method"], lambda _: Owner.method()
 
 
 @cell("coroutine")
@@ -182,70 +128,6 @@ def generator_based_coroutine(deco):
     return awaited, wait_for
 
 
-@cell("function")
-def partial(deco):
-    def function(a, b):
-        return work() if (a, b) == (1, 2) else None
-
-    return deco(functools.partial(function, 1)), lambda f: f(2)
-
-
-@cell("coroutine")
-def partial_of_a_coroutine_function(deco):
-    async def coroutine(a):
-        await asyncio.sleep(0)
-        return work()
-
-    return deco(functools.partial(coroutine, 1)), wait_for
-
-
-@cell("Owner.method")
-def bound_method(deco):
-    class Owner:
-        def method(self):
-            return work()
-
-    return deco(Owner().method), call
-
-
-@cell("Owner.method")
-def bound_coroutine_method(deco):
-    class Owner:
-        async def method(self):
-            await asyncio.sleep(0)
-            return work()
-
-    return deco(Owner().method), wait_for
-
-
-@cell("Model")
-def callable_object(deco):
-    class Model:
-        def __call__(self):
-            return work()
-
-    return deco(Model()), call
-
-
-@cell("Model")
-def async_callable_object(deco):
-    class Model:
-        async def __call__(self):
-            await asyncio.sleep(0)
-            return work()
-
-    return deco(Model()), wait_for
-
-
-@cell("Model")
-def generating_object(deco):
-    class Model:
-        def __call__(self):
-            yield work()
-
-    return deco(Model()), lambda f: next(iter(list(f())))
-
-
 @cell("len")
 def built_in(deco):
     class Sized:
@@ -263,62 +145,6 @@ def cached_function(deco):
         return work()
 
     return cached, call
-
-
-@cell("Owner.cached")
-def cached_method(deco):
-    class Owner:
-        @deco
-        @functools.cache  # noqa: B019  (it is the cache that is tested)
-        def cached(self):
-            return work()
-
-    return Owner.__dict__["cached"], lambda _: Owner().cached()
-
-
-@cell("Owner.cached")
-def cached_class_method(deco):
-    class Owner:
-        @deco
-        @classmethod
-        @functools.cache
-        def cached(cls):
-            return work() if cls is Owner else None
-
-    return Owner.__dict__["cached"], lambda _: Owner.cached()
-
-
-@cell("Owner.shape")
-def below_a_property(deco):
-    class Owner:
-        @property
-        @deco
-        def shape(self):
-            return work()
-
-    return Owner.shape.fget, lambda _: Owner().shape
-
-
-@cell("Owner.shape")
-def below_a_cached_property(deco):
-    class Owner:
-        @functools.cached_property
-        @deco
-        def shape(self):
-            return work()
-
-    return Owner.shape.func, lambda _: Owner().shape
-
-
-@cell("Owner.method")
-def in_a_partialmethod(deco):
-    class Owner:
-        def method(self, a):
-            return work()
-
-        ready = functools.partialmethod(deco(method), 1)
-
-    return Owner.__dict__["ready"].func, lambda _: Owner().ready()
 
 
 @cell("dispatched")
@@ -352,20 +178,6 @@ def function_that_wraps_another(deco):
 def context_manager(deco):
     @deco
     @contextlib.contextmanager
-    def transaction():
-        yield work()
-
-    def use(function):
-        with function() as result:
-            return result
-
-    return transaction, use
-
-
-@cell("transaction")
-def context_manager_below(deco):
-    @contextlib.contextmanager
-    @deco
     def transaction():
         yield work()
 
@@ -436,127 +248,78 @@ def enum_method(deco):
     return Colour.__dict__["label"], lambda _: Colour.RED.label()
 
 
-@cell("Slotted.method")
-def method_of_a_slotted_dataclass(deco):
-    @dataclasses.dataclass(frozen=True, slots=True)
-    class Slotted:
-        x: int = 1
+def held(holder, body, deco):
+    def plain(*_):
+        return work()
 
-        @deco
-        def method(self):
+    async def coroutine(*_):
+        await asyncio.sleep(0)
+        return work()
+
+    def generator(*_):
+        yield work()
+
+    class Model:
+        __call__ = method = {"plain": plain, "coroutine": coroutine, "generator": generator}[body]
+
+    things = {"partial": functools.partial(Model.method, 1), "method": Model().method, "object": Model()}
+    return deco(things[holder]), lambda f: list(f())[0] if body == "generator" else f()  # noqa: RUF015  (drained)
+
+
+for body in ("plain", "coroutine", "generator"):
+    for holder, label in (("partial", body), ("method", body), ("object", "Model")):
+        CELLS[f"{body} in {holder}"] = functools.partial(held, holder, body), label
+
+
+MEMBERS = {  # how a method is decorated in the body of its class
+    "method": lambda deco, method: deco(method),
+    "static method inside": lambda deco, method: deco(staticmethod(method)),
+    "static method outside": lambda deco, method: staticmethod(deco(method)),
+    "class method inside": lambda deco, method: deco(classmethod(method)),
+    "class method outside": lambda deco, method: classmethod(deco(method)),
+    "cached method": lambda deco, method: deco(functools.cache(method)),
+    "cached class method": lambda deco, method: deco(classmethod(functools.cache(method))),
+    "property": lambda deco, method: property(deco(method)),
+    "cached property": lambda deco, method: functools.cached_property(deco(method)),
+    "partialmethod": lambda deco, method: functools.partialmethod(deco(method), 1),
+}
+
+
+def member(how, deco):
+    class Owner:
+        def method(*given):
+            got.append(given)
             return work()
 
-    return Slotted.__dict__["method"], lambda _: Slotted().method()
+        method = MEMBERS[how](deco, method)
+
+    def use(_):
+        owner = Owner()
+        result = owner.method if "property" in how else owner.method()
+        first = {"static": (), "class": (Owner,), "partial": (owner, 1)}
+        assert got == [next((want for word, want in first.items() if word in how), (owner,))]
+        return result
+
+    got = []
+    found = Owner.__dict__["method"]
+    return getattr(found, "fget", None) or getattr(found, "func", None) or found, use
 
 
-CLASSES = {}
+for how in MEMBERS:
+    CELLS[how] = functools.partial(member, how), "Owner.method"
 
 
-def class_cell(label):
-    """Enter a class that is decorated whole; `call` of the class calls the function of the label."""
-
-    def enter(make):
-        CLASSES[make.__name__] = (make, label)
-        return make
-
-    return enter
-
-
-@class_cell("Whole.method")
-def whole_class(deco):
-    @deco
-    class Whole:
-        def method(self):
-            return self._hidden()
-
-        def _hidden(self):
-            return work()
-
-    return Whole, lambda c: c().method()
+WHOLE = {
+    "method": lambda whole: whole().method(),
+    "marked": lambda whole: whole().marked(),
+    "static": lambda whole: whole.static(),
+    "of_class": lambda whole: whole.of_class(),
+    "coroutine": lambda whole: whole().coroutine(),
+    "__call__": lambda whole: whole()(),
+}
 
 
-@class_cell("Whole.__call__")
-def whole_class_called(deco):
-    @deco
-    class Whole:
-        def __call__(self):
-            return work()
-
-    return Whole, lambda c: c()()
-
-
-@class_cell("Whole.static")
-def whole_class_static(deco):
-    @deco
-    class Whole:
-        @staticmethod
-        def static():
-            return work()
-
-    return Whole, lambda c: c.static()
-
-
-@class_cell("Whole.of_class")
-def whole_class_of_class(deco):
-    @deco
-    class Whole:
-        @classmethod
-        def of_class(cls):
-            return work() if cls is Whole else None
-
-    return Whole, lambda c: c.of_class()
-
-
-@class_cell("Whole.coroutine")
-def whole_class_coroutine(deco):
-    @deco
-    class Whole:
-        async def coroutine(self):
-            await asyncio.sleep(0)
-            return work()
-
-    return Whole, lambda c: c().coroutine()
-
-
-@class_cell("Data.method")
-def whole_dataclass(deco):
-    @deco
-    @dataclasses.dataclass(slots=True)
-    class Data:
-        x: int = 1
-
-        def method(self):
-            return work()
-
-    assert Data(2) == Data(2)
-    return Data, lambda c: c().method()
-
-
-@class_cell("Colour.label")
-def whole_enum(deco):
-    @deco
-    class Colour(enum.Enum):
-        RED = 1
-
-        def label(self):
-            return work()
-
-    return Colour, lambda c: c.RED.label()
-
-
-@class_cell("Whole.method")
-def whole_class_with_a_decorated_method(deco):
-    @deco
-    class Whole:
-        @section
-        def method(self):
-            return work()
-
-    return Whole, lambda c: c().method()
-
-
-@class_cell("Whole.method")
-def whole_class_with_what_is_not_timed(deco):
+def whole_class(name, deco):  # noqa: C901  (a class with one of each kind)
     class Base:
         def inherited(self):
             return self.shape
@@ -574,9 +337,61 @@ def whole_class_with_what_is_not_timed(deco):
             return self.factory().method()
 
         def method(self):
-            return work() and self.inherited()
+            return self._hidden() and self.inherited()
 
-    return Whole, lambda c: c().method()
+        def _hidden(self):
+            return work()
+
+        @deco
+        def marked(self):
+            return work()
+
+        @staticmethod
+        def static():
+            return work()
+
+        @classmethod
+        def of_class(cls):
+            return work() if cls is Whole else None
+
+        async def coroutine(self):
+            await asyncio.sleep(0)
+            return work()
+
+        def __call__(self):
+            return work()
+
+    return Whole, WHOLE[name]
+
+
+for name in WHOLE:
+    CLASSES[f"whole class, {name}"] = functools.partial(whole_class, name), f"Whole.{name}"
+
+
+@cell("Data.method", CLASSES)
+def whole_dataclass(deco):
+    @deco
+    @dataclasses.dataclass(slots=True)
+    class Data:
+        x: int = 1
+
+        def method(self):
+            return work()
+
+    assert Data(2) == Data(2)
+    return Data, lambda c: c().method()
+
+
+@cell("Colour.label", CLASSES)
+def whole_enum(deco):
+    @deco
+    class Colour(enum.Enum):
+        RED = 1
+
+        def label(self):
+            return work()
+
+    return Colour, lambda c: c.RED.label()
 
 
 def identity(thing):

@@ -1,5 +1,6 @@
 """What every test starts from: a clean environment, counts that scale, and real programs or a visible reason."""
 
+import importlib.util
 import os
 import shutil
 import signal
@@ -63,6 +64,23 @@ def scaled(request: pytest.FixtureRequest) -> Callable[[int], int]:
     """`scaled(2000)` is 2000 under `--full`, else 100: a twentieth, and at least 1."""
     full = request.config.getoption("--full")
     return lambda count: count if full else max(1, count // 20)
+
+
+@pytest.fixture(params=["python", "native"])
+def writer(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the processes that a test starts record with one of the two writers, and say which; skip a missing one.
+
+    Under CI=true a compiled writer that was not built is a failure.
+    """
+    name: str = request.param
+    if name == "native" and importlib.util.find_spec("algoprof.recorder._native") is None:
+        source = Path(__file__).parents[1] / "algoprof" / "recorder" / "_native.pyx"
+        reason = "needs the compiled writer, algoprof.recorder._native, which is not built"
+        if os.environ.get("CI") == "true" and source.exists():
+            pytest.fail(f"{reason}; under CI=true that is a failure", pytrace=False)
+        pytest.skip(reason)
+    monkeypatch.setenv("ALGOPROF_WRITER", name)
+    return name
 
 
 @pytest.fixture

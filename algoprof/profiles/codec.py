@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from algoprof.errors import ProfileFileError
 from algoprof.profiles.buckets import BUCKET_COUNT
+from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import Histogram
 from algoprof.profiles.tree import Node, Profile, Span
 
@@ -77,7 +78,7 @@ def load(path: str | PathLike[str]) -> Profile:
         raise ProfileFileError(path, str(error)) from None
 
 
-def _fields_of(record: Profile | Node | Span) -> dict[str, Any]:
+def _fields_of(record: Profile | Node | Span | Environment) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for field in fields(record):
         value = getattr(record, field.name)
@@ -85,6 +86,8 @@ def _fields_of(record: Profile | Node | Span) -> dict[str, Any]:
             values[field.name] = [list(bucket) for bucket in value.buckets]
         elif isinstance(value, tuple):
             values[field.name] = [_fields_of(item) for item in value]
+        elif isinstance(value, Environment):
+            values[field.name] = _fields_of(value)
         elif isinstance(value, Mapping):
             values[field.name] = dict(value)
         elif value != field.default:
@@ -99,7 +102,7 @@ def _profile(data: dict[str, Any]) -> Profile:
         **{
             **values,
             "roots": tuple(_node(root, "roots", 0) for root in values.get("roots", ())),
-            "environment": _attributes(values.get("environment", {}), "environment"),
+            "environment": Environment(**_checked(values.get("environment", {}), Environment, "environment")),
         }
     )
 
@@ -144,7 +147,7 @@ def _attributes(data: dict[str, object], where: str) -> dict[str, str | int | fl
     return attributes
 
 
-def _checked(data: object, kind: type[Profile | Node | Span], where: str) -> dict[str, Any]:
+def _checked(data: object, kind: type[Profile | Node | Span | Environment], where: str) -> dict[str, Any]:
     """Return the known fields of a JSON object; unknown ones are a later minor version's and are passed over."""
     if not isinstance(data, dict):
         raise ValueError(f"{where}: an object was expected, not {type(data).__name__}")  # noqa: TRY004
@@ -170,7 +173,7 @@ def _fits(value: object, kind: Any) -> bool:
         return any(_fits(value, choice) for choice in get_args(kind))
     if kind is Histogram or origin is tuple:
         return isinstance(value, list)
-    if origin is Mapping:
+    if origin is Mapping or kind is Environment:
         return isinstance(value, dict)
     if kind is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)

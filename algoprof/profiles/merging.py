@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from algoprof.profiles.environment import merge_environments
 from algoprof.profiles.histogram import EMPTY
 from algoprof.profiles.tree import Node, Profile, Span
 
@@ -32,9 +33,11 @@ def merge(profiles: Iterable[Profile], name: str = "") -> Profile:
         runs=sum(profile.runs for profile in every),
         failed_runs=sum(profile.failed_runs for profile in every),
         cpu_ns=_added(profile.cpu_ns for profile in every),
+        allocation_peak=max((peak for one in every if (peak := one.allocation_peak) is not None), default=None),
         folded=sum(profile.folded for profile in every),
         dropped=sum(profile.dropped for profile in every),
         inexact=any(profile.inexact for profile in every),
+        environment=merge_environments(profile.environment for profile in every),
     )
 
 
@@ -60,6 +63,8 @@ def _merge_same(nodes: list[Node]) -> Node:
         longest_ns=max(node.longest_ns for node in nodes),
         errors=sum(node.errors for node in nodes),
         active_ns=_added(node.active_ns for node in nodes),
+        cpu_ns=_added(node.cpu_ns for node in nodes),
+        device_ns=_added(node.device_ns for node in nodes),
         concurrent=all(node.concurrent for node in nodes),
         histogram=sum((node.histogram for node in nodes), EMPTY),
         spans=_sample(span for node in nodes for span in node.spans),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from os import PathLike
 from typing import Literal
 
+from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import EMPTY, Histogram
 
 RunOutcome = Literal["ok", "error", "open", "killed", "merged"]
@@ -66,6 +67,8 @@ class Node:
         longest_ns: the longest one.
         errors: occurrences that ended with an exception.
         active_ns: the time its coroutine or generator really ran; None where nobody measured it.
+        cpu_ns: the processor time of its thread in the occurrences that ended; None where nobody asked for it.
+        device_ns: the time of the device, in those whose time is known; None where nobody asked for it.
         concurrent: whether it ran beside its parent, in another thread or task, rather than inside it.
         histogram: the durations of the occurrences that ended; a recursive one counts with the outermost.
         spans: a bounded sample of occurrences.
@@ -85,6 +88,8 @@ class Node:
     longest_ns: int = 0
     errors: int = 0
     active_ns: int | None = None
+    cpu_ns: int | None = None
+    device_ns: int | None = None
     concurrent: bool = False
     histogram: Histogram = EMPTY
     spans: tuple[Span, ...] = ()
@@ -117,6 +122,16 @@ class Node:
     def active_time(self) -> float | None:
         """Seconds its coroutine or generator really ran; None where nobody measured it."""
         return None if self.active_ns is None else self.active_ns / 1e9
+
+    @property
+    def cpu_time(self) -> float | None:
+        """Seconds of processor time, nested sections included; None where `with_options(cpu=True)` did not ask."""
+        return None if self.cpu_ns is None else self.cpu_ns / 1e9
+
+    @property
+    def device_time(self) -> float | None:
+        """Seconds that the device took, nested sections included; None where it was not asked for or not there."""
+        return None if self.device_ns is None else self.device_ns / 1e9
 
     @property
     def open_time(self) -> float:
@@ -173,14 +188,17 @@ class Profile:
         budget_source: where the timeout comes from; empty without one.
         runs: how many runs it holds.
         failed_runs: how many of them raised.
-        cpu_ns: processor time of the whole process meanwhile; None if not measured.
+        cpu_ns: processor time of the whole process meanwhile; for an open or killed run, as far as it was observed,
+            which is once a second under a timeout; None if not measured.
+        allocation_peak: the most that Python had allocated at once, over what it had when the run began, in bytes; None
+            where `profile.with_options(allocations=True)` did not ask for it.
         folded: occurrences counted under another name, since there were too many nodes or levels.
-        dropped: names, attributes and spans left out, since there were too many.
+        dropped: names, attributes, spans and device times left out, since there were too many or they came too late.
         inexact: whether several runs had to share a row, or a row was cut off half-written.
         part: whether it is a worker's part of the run `parent_run_id`, which another process opened.
         pid: the process.
         program: what that process runs.
-        environment: facts about the machine that explain times.
+        environment: what was around the run and explains its times.
     """
 
     name: str
@@ -198,18 +216,24 @@ class Profile:
     runs: int = 1
     failed_runs: int = 0
     cpu_ns: int | None = None
+    allocation_peak: int | None = None
     folded: int = 0
     dropped: int = 0
     inexact: bool = False
     part: bool = False
     pid: int = 0
     program: str = ""
-    environment: Mapping[str, Attribute] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
 
     @property
     def duration(self) -> float:
         """Seconds the run took, or had taken when it was read or killed."""
         return self.duration_ns / 1e9
+
+    @property
+    def cpu_time(self) -> float | None:
+        """Processor time of the whole process during the run, in seconds; None if not measured."""
+        return None if self.cpu_ns is None else self.cpu_ns / 1e9
 
     @property
     def budget_used_ratio(self) -> float | None:

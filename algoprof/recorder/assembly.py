@@ -180,6 +180,8 @@ def _node(node: _Mutable, names: Names, clock: Clock) -> Node:
         longest_ns=max((row[at.NODE_LONGEST] for row in ended), default=0),
         errors=sum(row[at.NODE_ERRORS] for row in rows),
         active_ns=active if stepped else None,
+        cpu_ns=sum(row[at.NODE_CPU] for row in rows) or None,
+        device_ns=sum(row[at.NODE_DEVICE] for row in rows) or None,
         concurrent=all(row[at.NODE_FLAGS] & at.CONCURRENT for row in rows),
         inherited=all(row[at.NODE_FLAGS] & at.INHERITED for row in rows),
         histogram=_histogram(rows),

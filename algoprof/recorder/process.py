@@ -56,7 +56,7 @@ def own_flight() -> "Flight | None":
     flight = _flight
     if flight is None:
         return None
-    flight.set_anchor()
+    _observe(flight)
     found: Flight = _reader().read_view(flight.bytes, alive=True)
     return found
 
@@ -66,13 +66,19 @@ def own_run(run: "RunState") -> "Profile | None":
     flight = _flight
     if flight is None or run.writer.flight is not flight or run.shared:
         return None
-    flight.set_anchor()
+    _observe(flight)
     found: Profile | None
     if run.ended:
         found = _reader().read_run(flight.bytes, run.slot, [offset for _, offset in run.rows], flight.names)
     else:
         found = next(iter(_reader().read_view(flight.bytes, alive=True, serial=run.serial).runs), None)
     return found
+
+
+def _observe(flight: FlightFile) -> None:
+    flight.set_anchor()
+    if _table is not None:
+        _table.environments.observe()
 
 
 def importing() -> "AbstractContextManager[bool]":
@@ -165,6 +171,8 @@ def beat() -> None:
     """Leave a sign of life: after a kill, open sections are known to have lasted at least until then."""
     if _flight is not None:
         _flight.words[at.HEADER_HEARTBEAT] = monotonic_ns()
+    if _table is not None:
+        _table.environments.observe()
 
 
 def count_error() -> None:
@@ -206,6 +214,7 @@ def close() -> None:
         if on_implicit_end is not None:
             on_implicit_end(_table.seconds(run), lambda: own_run(run))
         _table.release(run)
+    _table.environments.abandon()
     _flight.finish()
     if _flight.path and directory.process_of(_flight.path):  # not where a user has named a file
         _fold(os.path.dirname(_flight.path), _flight.path)
@@ -221,6 +230,7 @@ def _forget() -> None:
     global _table, _flight, _lock  # noqa: PLW0603  (the one recorder of the process)
     if _table is not None:
         _table.writer.inherited = True
+        _table.environments.abandon()
     _table = _flight = None
     _lock = RLock()
 

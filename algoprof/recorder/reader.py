@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
+from algoprof.profiles.environment import Environment
 from algoprof.profiles.tree import Profile
 from algoprof.recorder import layout as at
 from algoprof.recorder.assembly import Clock, Names, OpenEntry, RunRecord, Words, assemble
 from algoprof.recorder.directory import is_locked
+from algoprof.recorder.environment_reader import EnvironmentRecord
 
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
@@ -149,12 +151,36 @@ class _Reading:
         return self._profile(record, names, self._clock([run], rows, [])) if run[at.RUN_SERIAL] else None
 
     def _profile(self, record: RunRecord, names: Names, clock: Clock) -> Profile:
+        python = self._text(at.PYTHON_AT, at.PYTHON_BYTES)
+        around = self._environment(record.run)
+        profile = assemble(record, names, clock, alive=self._alive)
         return replace(
-            assemble(record, names, clock, alive=self._alive),
+            profile,
             pid=self._words[at.HEADER_PID],
             program=self._text(at.PROGRAM_AT, at.PROGRAM_BYTES),
-            environment={"python": self._text(at.PYTHON_AT, at.PYTHON_BYTES)},
+            environment=around.environment(python) if around is not None else Environment(python),
+            allocation_peak=around.allocation_peak if around is not None else None,
+            cpu_ns=profile.cpu_ns if profile.cpu_ns is not None or around is None else around.cpu_ns,
         )
+
+    def _environment(self, run: Words) -> EnvironmentRecord | None:
+        """Return what the file has of what was around a run; None if it has nothing."""
+        start = next((offset for _, offset in self._segments(at.ENVIRONMENT)), None)
+        if start is None:
+            return None
+        size = at.ENVIRONMENT_WORDS
+        for slot in range(at.RUN_COUNT):
+            serial = self._words[(at.RUNS_AT + slot * at.RUN_BYTES) // 8 + at.RUN_SERIAL]
+            if serial == run[at.RUN_SERIAL]:
+                record, process = start // 8 + slot * size, start // 8 + at.RUN_COUNT * size
+                if self._words[record + at.ENVIRONMENT_SERIAL] != serial:
+                    return None
+                return EnvironmentRecord(
+                    self._words[record : record + size].tolist(),
+                    self._words[process : process + size].tolist(),
+                    is_open=run[at.RUN_STATE] == at.OPEN,
+                )
+        return None
 
     def _segments(self, *kinds: int) -> Iterator[tuple[int, int]]:
         """Yield the kind and the byte offset of the segments of some kinds, in the order they were taken."""

@@ -9,6 +9,7 @@ from time import monotonic_ns
 from algoprof.recorder import layout as at
 from algoprof.recorder._python import Occurrence, Row, Writer
 from algoprof.recorder.blocks import Block
+from algoprof.recorder.environment import Environments
 from algoprof.recorder.flight import FlightFile, OutOfSpace, program_name
 from algoprof.recorder.totals import Totals
 
@@ -78,6 +79,7 @@ class RunTable:
         self.spare_block = Block(flight, at.BLOCK_SHARED, segments=1)
         """The one shared by threads that find no other, set aside while there is room."""
         self.writer = Writer(flight, self)
+        self.environments = Environments(flight)
 
     def open(self, facts: RunFacts, attributes: dict[str, object] | None = None) -> RunState:
         """Open a run and enter its root. Where the table is full, it becomes a section of the implicit run instead."""
@@ -89,6 +91,8 @@ class RunTable:
         return self._open(run, facts, attributes)
 
     def _open(self, run: RunState, facts: RunFacts, attributes: dict[str, object] | None) -> RunState:
+        with self._lock:
+            self.environments.begin(run.slot, run.serial)
         self._write_facts(run, facts)
         self._publish(run, at.OPEN)
         run.root = self.writer.enter_root(run, attributes)
@@ -109,6 +113,7 @@ class RunTable:
             words[run.slot + at.RUN_ENDED] = monotonic_ns()
             words[run.slot + at.RUN_CPU] = time.process_time_ns() - words[run.slot + at.RUN_CPU]
             words[run.slot + at.RUN_FAILED] = int(error is not None)
+            self.environments.end(run.slot)
             words[run.slot + at.RUN_STATE] = at.ENDED
             self._accumulate(run)
 
@@ -230,6 +235,7 @@ class RunTable:
             self._flight.count_error()
             return
         words, slot = self._words, total.slot
+        self.environments.add(slot, total.serial, run.slot)
         words[slot + at.RUN_RUNS] += 1
         words[slot + at.RUN_FAILED] += words[run.slot + at.RUN_FAILED]
         words[slot + at.RUN_CPU] += words[run.slot + at.RUN_CPU]

@@ -110,7 +110,7 @@ def _root_span(
         times_ns=(root.span.start_ns, root.span.end_ns),
         kind=SpanKind.SERVER if parent else SpanKind.INTERNAL,
         attributes={
-            **profile.environment,
+            **{f"algoprof.environment.{name}": fact for name, fact in profile.environment.as_attributes().items()},
             **root.span.attributes,
             **_totals(root.node),
             "algoprof.run": profile.name,

@@ -24,6 +24,23 @@ def seconds(value: float | None) -> str:
     return f"{_three_digits(value)} s"
 
 
+def size(count: float | None) -> str:
+    """Return a number of bytes in the unit it reads well in; empty for None.
+
+    >>> [size(count) for count in (0, 900, 1536, 52_428_800, 3_221_225_472, None)]
+    ['0 B', '900 B', '1.50 KiB', '50.0 MiB', '3.00 GiB', '']
+    """
+    if count is None:
+        return ""
+    if count < 1024:
+        return f"{count:.0f} B"
+    for unit in ("KiB", "MiB"):
+        count /= 1024
+        if count < 999.5:
+            return f"{_three_digits(count)} {unit}"
+    return f"{_three_digits(count / 1024)} GiB"
+
+
 def share(part: float | None) -> str:
     """Return a share in percent; empty for None.
 

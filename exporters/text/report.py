@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from algoprof.exporters.text import cells
+from algoprof.exporters.text.environment import environment_line
 from algoprof.profiles.tree import Node, Profile
 
-_COLUMNS = ("total", "self", "run", "budget", "count", "mean", "p95", "errors")
-_WIDTHS = (8, 8, 6, 6, 9, 8, 8, 7)
+_COLUMNS = ("total", "self", "cpu", "device", "run", "budget", "count", "mean", "p95", "errors")
+_WIDTHS = (8, 8, 8, 8, 6, 6, 9, 8, 8, 7)
 _SHORTEST_NAME = 24
 _OPEN_NAMED = 5
 
@@ -15,8 +16,8 @@ _OPEN_NAMED = 5
 def render(profile: Profile, *, width: int = 100, rows: int = 40) -> str:
     """Return the report of a run, or of many merged, as text that ends in a newline.
 
-    The columns: total and own time; their share of the run and of the budget; occurrences, the mean and the 95th
-    percentile of those that ended; how many raised.
+    The columns: total and own time; processor and device time, where they were asked for; the share of the total in
+    the run and in the budget; occurrences, the mean and the 95th percentile of those that ended; how many raised.
 
     Args:
         profile: what to report.
@@ -90,6 +91,8 @@ def _figures(node: Node, profile: Profile) -> tuple[str, ...]:
     return (
         cells.seconds(node.total_time),
         cells.seconds(node.self_time),
+        cells.seconds(node.cpu_time),
+        cells.seconds(node.device_time),
         cells.share(node.total_ns / profile.duration_ns if profile.duration_ns else None),
         cells.share(node.total_time / budget if budget else None),
         str(node.count + node.open_count),
@@ -127,6 +130,9 @@ def _findings(profile: Profile, width: int) -> Iterator[str]:
         )
         more = f"; {len(still_open) - _OPEN_NAMED} more" if len(still_open) > _OPEN_NAMED else ""
         yield f"{'open when killed' if profile.outcome == 'killed' else 'open now'}: {named}{more}"
+    around = environment_line(profile)
+    if around:
+        yield around
     if profile.folded:
         yield f"folded: {profile.folded} occurrences are counted as (folded): too many sections, or too deep"
     if profile.dropped:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from algoprof import Profile
 from algoprof.errors import ProfileFileError
 from algoprof.profiles import codec
+from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import Histogram
 from algoprof.profiles.tree import Node, Span
 
@@ -32,11 +33,29 @@ histograms = st.dictionaries(st.integers(0, 311), st.integers(1, 2**60), max_siz
     lambda counts: Histogram(tuple(sorted(counts.items())))
 )
 nodes = st.recursive(
-    st.builds(Node, name=texts, count=times, closed_ns=times, histogram=histograms, active_ns=st.none() | times),
+    st.builds(
+        Node,
+        name=texts,
+        count=times,
+        closed_ns=times,
+        histogram=histograms,
+        active_ns=st.none() | times,
+        cpu_ns=st.none() | times,
+        device_ns=st.none() | times,
+    ),
     lambda below: st.builds(
         Node, name=texts, spans=st.lists(spans, max_size=3).map(tuple), children=st.lists(below, max_size=3).map(tuple)
     ),
     max_leaves=8,
+)
+environments = st.builds(
+    Environment,
+    python=texts,
+    cpu_count=st.none() | times,
+    cpu_quota=st.none() | st.floats(0.001, 1000),
+    memory_limit=st.none() | times,
+    throttled_ns=st.none() | times,
+    gc_pauses=st.none() | times,
 )
 profiles = st.builds(
     Profile,
@@ -46,13 +65,17 @@ profiles = st.builds(
     timeout=st.none() | st.floats(0.001, 3000),
     parent_span_id=st.integers(0, 2**64 - 1),
     inexact=st.booleans(),
-    environment=attributes,
+    allocation_peak=st.none() | times,
+    environment=environments,
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
     lambda below: st.lists(below, max_size=4) | st.dictionaries(texts, below, max_size=4),
     max_leaves=20,
 )
+
+
+SPAN = {"kind": "first", "start_ns": 0, "end_ns": 1, "span_id": 1}
 
 
 @given(profiles)
@@ -88,7 +111,8 @@ def test_a_changed_field_is_read_or_refused_in_words(profile, data):
         ({"roots": [{"name": "a", "children": [{"name": "b", "count": -0.5}]}]}, "roots/a: 'count' cannot be -0.5"),
         ({"roots": [{"name": "a", "histogram": [[400, 1]]}]}, r"roots/a: \[400, 1\] is no histogram bucket"),
         ({"outcome": "fine"}, "'outcome' cannot be 'fine'"),
-        ({"environment": {"cpu": None}}, "the attribute 'cpu' is NoneType"),
+        ({"environment": {"cpu_count": "two"}}, "environment: 'cpu_count' cannot be 'two'"),
+        ({"roots": [{"name": "a", "spans": [SPAN | {"attributes": {"n": None}}]}]}, "the attribute 'n' is NoneType"),
     ],
 )
 def test_the_reason_names_the_place(change, reason):

@@ -67,6 +67,10 @@ class Budget:
         self.ended = True
         self.around = _open_one(self.around)
 
+    def granted(self) -> Grant | None:
+        """Return its timeout, to go on with it in another process; None without one."""
+        return Grant(self.source, round(self.timeout * 1e9), self.began_ns) if math.isfinite(self.timeout) else None
+
     def within(self, timeout: float | None) -> Grant:
         """Return what a run inside this one is given: its own timeout, or what remains, whichever is less."""
         now = monotonic_ns()

@@ -11,6 +11,7 @@ from algoprof.recorder import process
 from algoprof.recorder._python import is_harmless
 from algoprof.recorder.run_table import RunFacts
 from algoprof.sections import DISABLED, caller
+from algoprof.timeouts import Grant
 from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 
     from algoprof.profiles.tree import Profile
     from algoprof.recorder._python import Occurrence
+    from algoprof.recorder.origins import Place
     from algoprof.recorder.run_table import RunState
+    from algoprof.recorder.shares import Share
     from algoprof.sections import F
-    from algoprof.timeouts import Grant
 
 
 class Run:
@@ -34,7 +36,7 @@ class Run:
         granted: the timeout it is given.
     """
 
-    def __init__(self, name: str, granted: "Grant", opener: "Profiled") -> None:
+    def __init__(self, name: str, granted: "Grant", opener: "Profiled | None") -> None:
         self.name = name
         self.opener = opener
         self.budget = Budget(name, granted, budgets.innermost())
@@ -61,13 +63,15 @@ class Run:
     def snapshot(self) -> "Profile":
         """Return this run's profile: while it is open, as it is at this moment; from any thread.
 
+        What other processes have recorded of it is part of it, if `propagate` or a fork took the run there.
+
         Raises:
             RuntimeError: if there is none: `ALGOPROF_DISABLED` is set, too many runs are open at once, or it is the
                 parent process's run.
         """
         if self._profile is not None:
             return self._profile
-        found = process.own_run(self._state) if self._state is not None else None
+        found = process.run_with_workers(self._state) if self._state is not None else None
         if found is None:
             raise RuntimeError(
                 f"the run {self.name!r} has no profile: ALGOPROF_DISABLED is set, too many runs are open at once,"
@@ -88,6 +92,9 @@ class Run:
         around = self._around._state if self._around is not None else None  # noqa: SLF001  (another Run)
         if around is not None and around.writer is table.writer:
             facts.parent_id = table.run_id(around)
+            self._section = table.writer.enter(table.name(self.name, *place))
+        elif around is not None:  # a forked worker's: it stands in the run that was open at the fork
+            facts.parent_id = around.run_id
             self._section = table.writer.enter(table.name(self.name, *place))
         self._state = table.open(facts, attributes)
 
@@ -157,6 +164,11 @@ class Run:
         if self._state is not None and not self._state.writer.inherited:
             self._state.writer.runs.mark_threshold(self._state, ratio)
 
+    def stand_in(self, state: "RunState") -> None:
+        """Be a share of a run that another process opened."""
+        self._around = None
+        self._state = state
+
     def _step_out(self) -> None:
         _current.set(self._around)
         budgets.current.set(self._around.budget if self._around is not None else None)
@@ -166,6 +178,33 @@ class Run:
 
 
 _current: "ContextVar[Run | None]" = ContextVar("algoprof.run", default=None)
+
+
+def work_on_share(place: "Place | None", granted: "Grant | None") -> "Callable[[], None]":
+    """Stand where another process stood when it handed work on, in its run and with its budget; return how to end that.
+
+    Args:
+        place: the node there; None if nothing is recorded.
+        granted: the budget there; None without one.
+    """
+    share = _enter_share(place) if place is not None and not DISABLED else None
+    run = Run(place.run_name if place is not None else "", granted or Grant("", 0, monotonic_ns()), None)
+    if share is not None:
+        run.stand_in(share.state)
+    if granted is not None or share is not None:
+        run.enter()
+
+    def end() -> None:
+        run.budget.end()
+        if share is not None:
+            process.shares().leave(share)
+
+    return end
+
+
+@process.never_raises
+def _enter_share(place: "Place") -> "Share | None":
+    return process.shares().enter(place)
 
 
 def _innermost() -> Run | None:

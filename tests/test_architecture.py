@@ -24,7 +24,7 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "budgets": {"errors", "recorder", "timeouts"},
     "standins": set(),
     "wrapping": {"errors", "standins"},
-    "propagation": set(),
+    "propagation": {"recorder", "timeouts", "budgets", "sections", "runs"},
     "sections": {"errors", "profiles", "recorder", "wrapping"},
     "watcher": {"errors", "profiles", "recorder", "budgets", "runs", "delivery"},
     "runs": {"errors", "profiles", "recorder", "timeouts", "budgets", "wrapping", "sections", "watcher", "delivery"},

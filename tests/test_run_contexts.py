@@ -184,11 +184,12 @@ class TestForks:
             """
         )
         assert done.stdout == "not ours\n"
-        runs = {run.name: run for path in directory.flight_files(tmp_path / "flight") for run in read(path).runs}
+        flights = map(read, directory.flight_files(tmp_path / "flight"))
+        runs = {run.roots[0].name: run for flight in flights for run in flight.runs}
         assert runs["job"].node("job", "before").count == 1
         assert runs["second"].outcome == "killed"
         assert runs["second"].node("second").open_count == 1
-        assert set(runs) == {"job", "second", "script.py"}
+        assert set(runs) == {"job", "second", "worker"}
 
     def test_a_fork_while_another_thread_records_first_does_not_hang(self, run_python, scaled):
         done = run_python(

@@ -11,6 +11,11 @@ from algoprof.recorder import layout as at
 from algoprof.recorder.directory import CLOSED_MODE, hold_lock
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from algoprof.recorder.origins import Origin
+
+
 class OutOfSpace(Exception):  # noqa: N818  (an answer, not a fault)
     """The file has no segment left, or the file system has no room for it."""
 
@@ -69,6 +74,14 @@ class FlightFile:
         """Note which moment of the wall clock the monotonic clock's present one is."""
         self.words[at.HEADER_MONOTONIC] = time.monotonic_ns()
         self.words[at.HEADER_WALL] = time.time_ns()
+
+    def set_origin(self, origin: "Origin | None") -> None:
+        """Note what started this process, if it is a worker."""
+        if origin is not None:
+            start = at.HEADER_PARENT_RUN * 8
+            self.bytes[start : start + len(origin.run_id)] = origin.run_id
+            self.words[at.HEADER_PARENT_START] = origin.start_time
+            self.words[at.HEADER_PARENT_PID] = origin.pid
 
     def _write_text(self, offset: int, room: int, text: str) -> None:
         data = text.encode("utf-8", "replace")[:room]

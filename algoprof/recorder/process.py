@@ -11,6 +11,7 @@ from time import monotonic_ns
 from algoprof.recorder import directory, directory_totals
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
+from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
 from algoprof.recorder.run_table import RunTable
 
 TYPE_CHECKING = False
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from typing import Any, TypeVar
 
     from algoprof.profiles.tree import Profile
+    from algoprof.recorder.origins import Place
     from algoprof.recorder.reader import Flight
     from algoprof.recorder.run_table import RunState
+    from algoprof.recorder.shares import Shares
 
     F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,7 +44,11 @@ on_implicit_end: "Callable[[float, Callable[[], Profile | None]], None] | None" 
 _table: RunTable | None = None
 _flight: FlightFile | None = None
 _closed: FlightFile | None = None
+_loaded_families: "ModuleType | None" = None
 _loaded_reader: "ModuleType | None" = None
+_origin: Origin | None = None
+_shares: "Shares | None" = None
+_may_have_workers = False
 _lock = RLock()
 _FORK_PATIENCE_SECONDS = 1.0
 
@@ -81,6 +88,46 @@ def _observe(flight: FlightFile) -> None:
         _table.environments.observe()
 
 
+def run_with_workers(run: "RunState") -> "Profile | None":
+    """Read one run of this process as `own_run` does, with what other processes have recorded of it."""
+    found = own_run(run)
+    if found is None or not has_workers():
+        return found
+    families, own = _families(), own_flight()
+    parts = families.worker_parts(found.run_id, *_folder())
+    parts += own.runs if own is not None else ()
+    joined: Profile = families.with_workers(found, parts)
+    return joined
+
+
+def has_workers() -> bool:
+    """Whether another process may have recorded something of this one's runs: only then it is looked for."""
+    return _may_have_workers or "multiprocessing.process" in sys.modules
+
+
+def expect_workers() -> None:
+    """Note that another process may record something of this one's runs."""
+    global _may_have_workers  # noqa: PLW0603  (once per process)
+    _may_have_workers = True
+
+
+def place() -> "Place":
+    """Return where the calling context stands, as another process may be told of it."""
+    return here(run_table())
+
+
+def shares() -> "Shares":
+    """Return this process's shares of runs that other processes opened."""
+    global _shares  # noqa: PLW0603  (one of a recorder)
+    table = run_table()
+    with _lock:
+        if _shares is None:
+            from algoprof.recorder.shares import Shares  # noqa: PLC0415  (only workers need it)
+
+            _shares = Shares(table)
+        return _shares
+
+
 def importing() -> "AbstractContextManager[bool]":
     """Hold off forks for a moment, while something is imported late: a child could not finish another's import."""
     return _lock
@@ -95,6 +142,23 @@ def _reader() -> "ModuleType":
 
             _loaded_reader = reader
     return _loaded_reader
+
+
+def _families() -> "ModuleType":
+    """Return the module that finds workers, imported as the reader is."""
+    global _loaded_families  # noqa: PLW0603  (once per process)
+    if _loaded_families is None:
+        with importing():
+            from algoprof.recorder import families  # noqa: PLC0415  (imports dataclasses)
+
+            _loaded_families = families
+    return _loaded_families
+
+
+def _folder() -> tuple[str, str | None]:
+    """Return the folder of this process's flight file, and that file's path."""
+    path = _flight.path if _flight is not None else None
+    return (os.path.dirname(path) if path else directory.flight_directory()), path
 
 
 def open_path() -> str:
@@ -112,27 +176,34 @@ def open_path() -> str:
 
 
 def snapshot() -> "Profile":
-    """Return everything recorded in this process: the cumulative trees of ended runs, and the open runs.
+    """Return everything recorded in this process and its workers: the ended runs' cumulative trees, and the open runs.
 
     A `Profile` whose roots are named for the runs. It is plain data, taken at this moment, from any thread.
     """
     from algoprof.profiles.merging import merge  # noqa: PLC0415  (imports dataclasses)
 
     flight = own_flight()
-    if flight is None:
-        return merge([], name=program_name())
-    return merge((*flight.cumulative, *(run for run in flight.runs if run.outcome == "open")), name=flight.program)
+    flights = [flight] if flight is not None else []
+    if has_workers():
+        pid = os.getpid()
+        flights += _families().workers_of((pid, process_start_time(pid)), *_folder())
+    found = [profile for one in flights for profile in one.cumulative]
+    found += [run for one in flights for run in one.runs if run.outcome in ("open", "killed")]
+    return merge(found, name=flight.program if flight is not None else program_name())
 
 
 def _start() -> RunTable:
-    global _table, _flight  # noqa: PLW0603  (the one recorder of the process)
+    global _table, _flight, _origin  # noqa: PLW0603  (the one recorder of the process)
     with _lock:
         if _table is not None:
             return _table
         if on_start is not None:
             on_start()
+        if _origin is None:
+            _origin = of_multiprocessing()
         _flight = _made()
-        _table = RunTable(_flight)
+        _flight.set_origin(_origin)
+        _table = RunTable(_flight, _origin)
         _close_at_exit()
         return _table
 
@@ -149,10 +220,10 @@ def _made() -> FlightFile:
     """Make the flight file; where it cannot be made, record in memory, which does not survive a kill, and say so."""
     path = os.environ.get("ALGOPROF_FLIGHT_FILE")
     try:
-        if path:
+        if path and _origin is None:  # else it is the file of the process that started this one
             directory.remove_dead(path)
         else:
-            folder = directory.flight_directory()
+            folder = os.path.dirname(path) if path else directory.flight_directory()
             directory.tidy(folder)
             _fold(folder)
             path = os.path.join(folder, f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")
@@ -209,9 +280,11 @@ def close() -> None:
     if _table is None or _flight is None or _closed is _flight:
         return
     _closed = _flight
+    if _shares is not None:
+        _shares.end()
     run = _table.end_implicit()
     if run is not None:
-        if on_implicit_end is not None:
+        if on_implicit_end is not None and not run.part:  # a part is handed on with its run
             on_implicit_end(_table.seconds(run), lambda: own_run(run))
         _table.release(run)
     _table.environments.abandon()
@@ -227,11 +300,12 @@ def _fold(folder: str, own: str = "") -> None:
 
 def _forget() -> None:
     """In a forked child: the parent's file is the parent's; the child makes its own when it first records."""
-    global _table, _flight, _lock  # noqa: PLW0603  (the one recorder of the process)
+    global _table, _flight, _lock, _origin, _shares  # noqa: PLW0603  (the one recorder of the process)
     if _table is not None:
+        _origin = of_fork(_table)
         _table.writer.inherited = True
         _table.environments.abandon()
-    _table = _flight = None
+    _table = _flight = _shares = None
     _lock = RLock()
 
 
@@ -242,6 +316,7 @@ def _wait_for_imports() -> None:
 
 def _go_on() -> None:
     """After a fork, in the parent."""
+    expect_workers()
     with suppress(RuntimeError):  # the wait was too long, so the lock is not ours
         _lock.release()
 

@@ -11,6 +11,7 @@ from algoprof.recorder._python import Occurrence, Row, Writer
 from algoprof.recorder.blocks import Block
 from algoprof.recorder.environment import Environments
 from algoprof.recorder.flight import FlightFile, OutOfSpace, program_name
+from algoprof.recorder.origins import WORKER, implicit_run_id
 from algoprof.recorder.totals import Totals
 
 READABLE_AFTER_END = 4
@@ -37,6 +38,9 @@ class RunState:
         self.name = name
         self.ended = False
         self.shared = False
+        self.part = False
+        self.run_id = b""
+        self.title = ""
         self.rows: list[tuple[Block, int]] = []
         self.folded_rows: dict[Block, Row] = {}
         self.root: Occurrence
@@ -59,6 +63,7 @@ class RunFacts:
     spent_ns = 0  # of the budget, before the run
     source = ""  # where the timeout comes from
     request_id = ""  # what the server calls the request
+    flags = 0
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -67,8 +72,11 @@ class RunFacts:
 class RunTable:
     """The run table of a flight file, and the writer that fills the runs."""
 
-    def __init__(self, flight: FlightFile) -> None:
+    def __init__(self, flight: FlightFile, origin: "Origin | None" = None) -> None:
         self._flight = flight
+        self._origin = origin
+        self.implicit_id = implicit_run_id(flight.words[at.HEADER_PID], flight.words[at.HEADER_START_TIME])
+        """The id that its implicit run has, or would have."""
         self._words = flight.words
         self._lock = RLock()
         self._free = [(at.RUNS_AT + slot * at.RUN_BYTES) // 8 for slot in reversed(range(at.RUN_COUNT))]
@@ -98,6 +106,40 @@ class RunTable:
         run.root = self.writer.enter_root(run, attributes)
         run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.reference
         return run
+
+    def open_part(self, facts: RunFacts, root: str) -> RunState | None:
+        """Open a part of another process's run; None if the table is full.
+
+        Args:
+            facts: of the part.
+            root: what the root of its tree is called; it is there, but nothing is ever counted in it.
+        """
+        with self._lock:
+            run = self._claim(self._flight.name(root), CUMULATIVE_LIMIT + 2 - len(self._cumulative))
+        if run is not None:
+            self._write_facts(run, facts)
+            self._publish(run, at.OPEN)
+            run.root = self.anchor(run, run.name, None)
+            run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.offset >> 3
+        return run
+
+    def anchor(self, run: RunState, name: int, above: Occurrence | None) -> Occurrence:
+        """Return an occurrence that stands for a node of another process: sections stand below it, beside each other.
+
+        It is no entry of the file, and is never counted.
+        """
+        writer = self.writer
+        block = writer.block()
+        anchor = writer.new_occurrence()
+        anchor.above = above
+        anchor.name = name
+        parent = above.row if above is not None else None
+        anchor.row = writer.make_row(block, run, name, parent, at.CONCURRENT if parent is not None else 0)
+        anchor.row.depth = 0  # as a root's: what it holds does not recur in it
+        anchor.entry = block.scratch_entry
+        anchor.span = anchor.started = 0
+        anchor.task = _NOBODY
+        return anchor
 
     def end(self, run: RunState, error: BaseException | None = None) -> None:
         """Leave a run's root, and add its rows to the cumulative tree of its name.
@@ -148,13 +190,33 @@ class RunTable:
         with self._lock:
             if self._implicit is None:
                 around = self.writer.current.get()
-                facts = RunFacts(program_name())
-                run = self._claim(self._flight.name(facts.name))
+                facts = self._implicit_facts()
+                run = self._claim(self._flight.name(self.implicit_root_name))
                 if run is None:
                     raise OutOfSpace  # never: a slot is kept for it
                 self._implicit = self._open(run, facts, None)
+                if self._origin is not None:
+                    self._words[run.root.row.offset + at.NODE_FLAGS] |= at.INHERITED
                 self.writer.current.set(around)
             return self._implicit.root
+
+    @property
+    def implicit_name(self) -> str:
+        """What the implicit run is called: a worker's is a part of its parent's run."""
+        return self._origin.run_name if self._origin is not None else program_name()
+
+    @property
+    def implicit_root_name(self) -> str:
+        """What the implicit run's root is called."""
+        return WORKER if self._origin is not None else program_name()
+
+    def _implicit_facts(self) -> RunFacts:
+        facts = RunFacts(self.implicit_name)
+        facts.run_id = self.implicit_id
+        if self._origin is not None:
+            facts.parent_id = self._origin.run_id
+            facts.flags = at.PART
+        return facts
 
     def end_implicit(self) -> RunState | None:
         """End the implicit run, if there is one, and return it; the next section outside every run opens another."""
@@ -206,8 +268,12 @@ class RunTable:
         words, slot = self._words, run.slot
         identity, room = slot * 8, self._flight.bytes
         words[slot : slot + at.RUN_WORDS] = _NO_RUN
-        words[slot + at.RUN_NAME] = run.name
-        room[identity + at.RUN_ID * 8 : identity + at.RUN_ID * 8 + 16] = facts.run_id or os.urandom(16)
+        words[slot + at.RUN_NAME] = self._flight.name(facts.name)
+        words[slot + at.RUN_FLAGS] = facts.flags
+        run.part = bool(facts.flags & at.PART)
+        run.title = facts.name
+        run.run_id = facts.run_id or os.urandom(16)
+        room[identity + at.RUN_ID * 8 : identity + at.RUN_ID * 8 + 16] = run.run_id
         room[identity + at.RUN_PARENT * 8 : identity + at.RUN_PARENT * 8 + 16] = facts.parent_id or bytes(16)
         words[slot + at.RUN_PARENT_SPAN] = _signed(facts.parent_span)
         words[slot + at.RUN_TIMEOUT] = facts.timeout_ns
@@ -227,7 +293,7 @@ class RunTable:
         try:
             if self._totals is None:
                 self._totals = Totals(self._flight)
-            total = self._cumulative_of(run.name)
+            total = self._cumulative_of(self._words[run.slot + at.RUN_NAME])
         except OutOfSpace:
             self._flight.count_error()
             return
@@ -236,13 +302,14 @@ class RunTable:
             return
         words, slot = self._words, total.slot
         self.environments.add(slot, total.serial, run.slot)
-        words[slot + at.RUN_RUNS] += 1
-        words[slot + at.RUN_FAILED] += words[run.slot + at.RUN_FAILED]
-        words[slot + at.RUN_CPU] += words[run.slot + at.RUN_CPU]
-        words[slot + at.RUN_ENDED] += words[run.slot + at.RUN_ENDED] - words[run.slot + at.RUN_STARTED]
+        if not run.part:
+            words[slot + at.RUN_RUNS] += 1
+            words[slot + at.RUN_FAILED] += words[run.slot + at.RUN_FAILED]
+            words[slot + at.RUN_CPU] += words[run.slot + at.RUN_CPU]
+            words[slot + at.RUN_ENDED] += words[run.slot + at.RUN_ENDED] - words[run.slot + at.RUN_STARTED]
         words[slot + at.RUN_DROPPED] += words[run.slot + at.RUN_DROPPED]
         words[slot + at.RUN_FOLDED] += words[run.slot + at.RUN_FOLDED]
-        words[slot + at.RUN_FLAGS] |= words[run.slot + at.RUN_FLAGS]
+        words[slot + at.RUN_FLAGS] |= words[run.slot + at.RUN_FLAGS] & at.INEXACT
         words[slot + at.RUN_FOLDED] += self._totals.add([offset for _, offset in run.rows], total.serial)
 
     def _cumulative_of(self, name: int) -> RunState | None:
@@ -278,6 +345,7 @@ class RunTable:
 
 
 _NO_RUN = memoryview(bytes(at.RUN_BYTES)).cast("q")
+_NOBODY = object()  # no task is this one, so nothing is nested in an anchor
 
 
 def _signed(value: int) -> int:

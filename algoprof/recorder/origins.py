@@ -1,0 +1,113 @@
+"""Where work comes from: the run and the node that it was asked for at, and the process that started a worker."""
+
+import os
+import sys
+
+from algoprof.recorder import layout as at
+from algoprof.recorder.flight import boot_id, process_start_time, program_name
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from algoprof.recorder.run_table import RunState, RunTable
+
+WORKER = "worker"
+"""The root of what a worker records in no section that is known."""
+
+
+class Place:
+    """A node of a run, as another process may be told of it.
+
+    Args:
+        run_id: 16 bytes.
+        run_name: what the run is called.
+        path: the names of the node and of those above it, the root's first.
+    """
+
+    __slots__ = ("path", "run_id", "run_name")
+
+    def __init__(self, run_id: bytes, run_name: str, path: tuple[str, ...]) -> None:
+        self.run_id = run_id
+        self.run_name = run_name
+        self.path = path
+
+
+class Origin:
+    """What started a worker.
+
+    Args:
+        pid: the process.
+        start_time: when that process started.
+        run_id: the run that was open there.
+        run_name: what that run is called.
+    """
+
+    __slots__ = ("pid", "run_id", "run_name", "start_time")
+
+    def __init__(self, pid: int, start_time: int, run_id: bytes, run_name: str) -> None:
+        self.pid = pid
+        self.start_time = start_time
+        self.run_id = run_id
+        self.run_name = run_name
+
+
+def implicit_run_id(pid: int, start_time: int) -> bytes:
+    """Return the id of a process's implicit run. It is never sent: whoever knows the process knows it."""
+    try:
+        namespace = os.stat("/proc/self/ns/pid").st_ino  # containers count their processes apart, on one boot
+    except OSError:
+        namespace = 0
+    process = (start_time << 64 | namespace << 32 | pid) % 2**128
+    return (int.from_bytes(boot_id(), "little") ^ process).to_bytes(16, "little")
+
+
+def innermost_run(table: "RunTable") -> "RunState | None":
+    """Return the run of the innermost section that is open in the calling context."""
+    occurrence = table.writer.current.get()
+    while occurrence is not None and (occurrence.closed or occurrence.row.run.ended):
+        occurrence = occurrence.above
+    return occurrence.row.run if occurrence is not None else None
+
+
+def here(table: "RunTable") -> Place:
+    """Return the node that is open in the calling context; outside every run, the root of the implicit one."""
+    occurrence = table.writer.current.get()
+    while occurrence is not None and (occurrence.closed or occurrence.row.run.ended):
+        occurrence = occurrence.above
+    if occurrence is None:
+        name = table.implicit_name
+        return Place(table.implicit_id, name, (table.implicit_root_name,))
+    run = occurrence.row.run
+    words = table.writer.flight.words
+    names: list[str] = []
+    row = occurrence.row.offset
+    while row and len(names) <= at.NODE_LIMIT:
+        link = words[row + at.NODE_PARENT]
+        names.append(table.name_of(link >> 32))
+        row = (link & at.REFERENCE_MASK) << 3
+    return Place(run.run_id, run.title, tuple(reversed(names)))
+
+
+def of_fork(table: "RunTable") -> Origin:
+    """Return the origin of a child that was just forked, from the parent's run table. It copies plain values only."""
+    words = table.writer.flight.words
+    run = innermost_run(table)
+    return Origin(
+        words[at.HEADER_PID],
+        words[at.HEADER_START_TIME],
+        run.run_id if run is not None else table.implicit_id,
+        run.title if run is not None else table.implicit_name,
+    )
+
+
+def of_multiprocessing() -> Origin | None:
+    """Return the origin of a child that multiprocessing started afresh; None of any other process.
+
+    No run is known to be open there, so its parent's implicit run stands for it. That is named for the program, and
+    multiprocessing gives its children their parent's arguments.
+    """
+    module = sys.modules.get("multiprocessing.process")
+    parent = module.parent_process() if module is not None else None
+    if parent is None or not parent.pid:
+        return None
+    start_time = process_start_time(parent.pid)
+    return Origin(parent.pid, start_time, implicit_run_id(parent.pid, start_time), program_name())

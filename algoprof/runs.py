@@ -8,7 +8,7 @@ from time import monotonic_ns
 from algoprof import budgets, timeouts, watcher
 from algoprof.budgets import Budget
 from algoprof.recorder import process
-from algoprof.recorder._python import is_harmless
+from algoprof.recorder.cold import is_harmless
 from algoprof.recorder.run_table import RunFacts
 from algoprof.sections import DISABLED, caller
 from algoprof.timeouts import Grant
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from typing import Any, overload
 
     from algoprof.profiles.tree import Profile
-    from algoprof.recorder._python import Occurrence
     from algoprof.recorder.origins import Place
     from algoprof.recorder.run_table import RunState
     from algoprof.recorder.shares import Share
+    from algoprof.recorder.writer import Occurrence
     from algoprof.sections import F
 
 

@@ -4,15 +4,13 @@ import os
 import sys
 
 from algoprof.recorder import process
+from algoprof.recorder.writer import Occurrence, SectionBase, Writer
 from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
     from typing import Any, Self, TypeVar, overload
-
-    from algoprof.recorder._python import Occurrence, Writer
 
     F = TypeVar("F", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]")
 
@@ -23,42 +21,23 @@ _NAMED_LIMIT = 4096
 _named: "dict[str, Section]" = {}
 
 
-class Section:
+class Section(SectionBase):
     """A named stretch of code: a context manager, with and without `async`, and a decorator.
 
     One object may be used any number of times, nested in itself and in many threads and tasks at once: what is open
     belongs to the context that opened it, not to this object.
     """
 
-    __slots__ = ("_attributes", "_name", "_number", "_place", "_writer")
+    __slots__ = ()
 
-    def __init__(
-        self, name: str, attributes: dict[str, object] | None = None, place: tuple[str, int] = ("", 0)
-    ) -> None:
-        self._name = name
-        self._attributes = attributes
-        self._place = place
-        self._writer: Writer | None = None
-        self._number = 0
+    def resolve(self) -> "Writer":
+        """Return this process's writer, and learn what number it has for the name."""
+        writer = process.run_table().writer
+        self._number = writer.flight.name(self._name, *self._place)
+        self._writer = writer
+        return writer
 
-    def __enter__(self) -> "Self":
-        self.enter()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        writer = self._writer
-        if writer is not None:
-            occurrence = writer.current.get()
-            if occurrence is None or occurrence.closed or occurrence.name != self._number:
-                occurrence = writer.innermost(self._number)
-            self.leave(occurrence, error)
-
-    async def __aenter__(self) -> "Self":
-        self.enter()
-        return self
-
-    async def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        self.__exit__(kind, error, traceback)
+    fault = staticmethod(process.count_error)
 
     def __call__(self, function: "F") -> "F":
         """Decorate a function, under this section's name.
@@ -86,26 +65,6 @@ class Section:
         occurrence = writer.innermost(self._number) if writer is not None else None
         if writer is not None and occurrence is not None:
             writer.set_attributes(occurrence, attributes)
-
-    def enter(self) -> "Occurrence | None":
-        """Open an occurrence, and return it; None if the recorder failed, which is counted."""
-        try:
-            writer = process.run_table().writer
-            if writer is not self._writer:
-                self._number = writer.flight.name(self._name, *self._place)
-                self._writer = writer
-            return writer.enter(self._number, self._attributes)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            process.count_error()
-            return None
-
-    def leave(self, opened: "Occurrence | None", error: BaseException | None) -> None:
-        """Close what `enter` opened."""
-        if opened is not None:
-            try:
-                opened.row.run.writer.leave(opened, error)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                process.count_error()
 
     @process.never_raises
     def time_steps(self, opened: "Occurrence | None", *, generator: bool) -> None:

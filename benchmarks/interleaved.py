@@ -9,7 +9,7 @@ Measured = Callable[[int], object]
 
 
 def ratios(
-    baseline: str, measured: Mapping[str, Measured], *, rounds: int = 31, repeats: int = 2_000
+    baseline: str, measured: Mapping[str, Measured], *, rounds: int = 401, repeats: int = 100
 ) -> dict[str, tuple[float, float, float]]:
     """Return each thing's cost as a multiple of the baseline's in the same round: lower decile, median, upper decile.
 

@@ -1,452 +1,323 @@
-"""The writer in Python: what the enter and the exit of a section write into the flight file."""
+"""The hot paths in Python: what the enter and the exit of a section write into the flight file."""
 
-import os
+import struct
 import sys
-import threading
 from bisect import bisect_left
-from collections import deque
-from contextvars import ContextVar
-from itertools import count
 from time import monotonic_ns
 
 from algoprof.profiles.buckets import BOUNDS_NS
 from algoprof.recorder import layout as at
-from algoprof.recorder.blocks import Block
-from algoprof.recorder.flight import FlightFile, OutOfSpace
+from algoprof.recorder.cold import ColdWriter, shorten
+from algoprof.recorder.layout import (
+    FIRST,
+    NESTED,
+    NODE_COUNT,
+    NODE_HISTOGRAM,
+    NODE_LONGEST,
+    NODE_NESTED,
+    NODE_SHORTEST,
+    NODE_TOTAL,
+    OPEN_STARTED,
+    SLOWEST,
+)
+from algoprof.recorder.tasks import current_task
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from algoprof.recorder.run_table import RunState, RunTable
+    from collections.abc import Callable
+    from types import FrameType, TracebackType
+    from typing import Any, Self
 
-DEPTH_LIMIT = 128
-FOLDED = "(folded)"
+    from algoprof.recorder.blocks import Block
+    from algoprof.recorder.cold import Attributes, Held, Steps
+    from algoprof.recorder.flight import FlightFile
+    from algoprof.recorder.run_table import RunState, RunTable
 
 # For a duration of so many bits, the part of the bounds to search.
 _FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
 _TO = tuple(bisect_left(BOUNDS_NS, 1 << bits) for bits in range(128))
 
+_LINKS = struct.Struct("<4q")  # of an open entry: the parent's row, no attributes, the span, the parent's span
+_LINKS_AT = at.OPEN_PARENT * 8
+_GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
+_frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
+_modules = sys.modules
+
+
+class RunMark:
+    """What the hot paths know of a run."""
+
+    __slots__ = ("ended", "writer")
+
+    def __init__(self, writer: "Writer") -> None:
+        self.writer = writer
+        self.ended = False
+
 
 class Row:
-    """A node of one run in one thread's block, and the rows below it."""
+    """A node of one run in one thread's block, and the rows below it.
 
-    __slots__ = ("beside", "block", "children", "depth", "folds", "name", "offset", "reference", "run")
+    Its counters are kept here too, since reading them from the file costs more than writing them.
+    """
 
-    def __init__(self, block: Block, offset: int, run: "RunState", name: int, depth: int) -> None:
+    __slots__ = (
+        "beside", "block", "children", "count", "depth", "folds", "longest", "name", "offset", "run", "sequence",
+        "shortest", "total",
+    )  # fmt: skip
+
+    def __init__(self, block: "Block", offset: int, run: "RunState", name: int, depth: int) -> None:
         self.block = block
         self.offset = offset  # in words
-        self.reference = offset >> 3
         self.run = run
         self.name = name
         self.depth = depth
         self.children: dict[int, Row] = {}  # nested, by name
         self.folds: dict[int, Row] = {}  # recursive, by name: the outer row that counts them
         self.beside: dict[tuple[Block, int], Row] = {}  # concurrent, by block and name
+        self.sequence = self.count = self.total = self.shortest = self.longest = 0
+
+    def reload(self, words: memoryview) -> None:
+        """Read the counters again: the cold path has changed them in the file."""
+        node = self.offset
+        self.sequence, self.count, self.total = words[node], words[node + NODE_COUNT], words[node + NODE_TOTAL]
+        self.shortest, self.longest = words[node + NODE_SHORTEST], words[node + NODE_LONGEST]
 
 
 class Occurrence:
-    """One open occurrence of a section."""
-
-    __slots__ = (
-        "above", "attributes", "closed", "entry", "flags", "folding", "name", "row", "span", "started", "steps", "task",
-    )  # fmt: skip
+    """One open occurrence of a section. What most of them never need is kept in the class until it is set."""
 
     above: "Occurrence | None"
-    attributes: "Attributes | None"
-    closed: bool
+    attributes: "Attributes | None" = None
+    closed = False
     entry: int  # word offset of its open entry
-    flags: int
-    folding: bool  # whether it, or one it stands in, recurs
+    flags = 0
+    folding = False  # whether it, or one it stands in, recurs
+    held: "Held | None" = None
     name: int
     row: Row
     span: int
     started: int
-    steps: "Steps | None"
+    steps: "Steps | None" = None
     task: object
 
 
-class Attributes:
-    """What an occurrence was given to keep."""
+class Writer(ColdWriter):
+    """Writes what happens into a flight file, every thread into its own block."""
 
-    __slots__ = ("slot", "values")
+    new_row = Row
+    new_occurrence = Occurrence
 
-    def __init__(self, slot: int, values: dict[str, object]) -> None:
-        self.slot = slot  # byte offset in the file; 0 if there was no room
-        self.values = values
-
-
-class Steps:
-    """The clock of an occurrence that is suspended and resumed."""
-
-    __slots__ = ("active", "generator", "inner", "resumed", "saved")
-
-    def __init__(self, occurrence: Occurrence, *, generator: bool) -> None:
-        self.generator = generator
-        self.active = 0  # nanoseconds it has run
-        self.resumed = occurrence.started
-        self.inner: Occurrence | None = occurrence  # while suspended: the innermost one inside it
-        self.saved = occurrence.above  # while it runs: the innermost one of whoever resumed it
+    def __init__(self, flight: "FlightFile", runs: "RunTable") -> None:
+        super().__init__(flight, runs)
+        self.enter = _enter_of(self)  # type: ignore[method-assign]  # what they use is bound once
+        self.leave = _leave_of(self)  # type: ignore[method-assign]
 
 
-class Writer:
-    """Writes what happens into a flight file, every thread into its own block.
+def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
+    """Return a writer's `enter`."""
+    words, data, threads = writer.flight.words, writer.flight.bytes, writer.threads
+    innermost, set_innermost, next_span = writer.current.get, writer.current.set, writer.next_span
+    write_links = _LINKS.pack_into
 
-    Args:
-        flight: the file.
-        runs: its run table.
-    """
-
-    def __init__(self, flight: FlightFile, runs: "RunTable") -> None:
-        self.flight = flight
-        self.runs = runs
-        self.current: ContextVar[Occurrence | None] = ContextVar("algoprof.current", default=None)
-        """The innermost open occurrence of each context."""
-        self.inherited = False
-        """Whether this is a forked child, and the file its parent's: then nothing is written any more."""
-        self._words = flight.words
-        self._threads = threading.local()
-        self._ended: deque[Block] = deque()  # blocks of threads that have ended
-        self._shared: Block | None = None
-        self._folded = flight.name(FOLDED)
-        self._next_span = count(int.from_bytes(os.urandom(7), "little")).__next__
-
-    def enter(self, name: int, attributes: dict[str, object] | None = None) -> Occurrence:
-        """Open an occurrence of a section, and make it its context's innermost."""
-        above = self.current.get()
-        while above is not None and above.closed:
-            above = above.above
-        if above is None or above.row.run.ended:
-            above = self.runs.implicit_root()
+    def enter(name: int, attributes: dict[str, object] | None = None) -> Occurrence:
         try:
-            block = self._threads.lease.block
+            block = threads.lease.block
         except AttributeError:
-            block = self._take_block()
+            block = writer.block()
+        task = current_task() if "asyncio.tasks" in _modules else None
+        above = innermost()
+        if above is not None and (above.closed or above.held is not None):
+            above = writer.above(above, task, block)
+        if above is None or above.row.run.ended:
+            above = writer.runs.implicit_root()
+        parent = above.row
         occurrence = Occurrence()
         occurrence.above = above
         occurrence.name = name
-        occurrence.task = task = current_task()
-        occurrence.folding = False
-        parent = above.row
-        row = None
+        occurrence.task = task
         if parent.block is block and above.task is task:
-            occurrence.flags = at.NESTED
-            if not above.folding:
-                row = parent.children.get(name)
+            occurrence.flags = NESTED
+            if above.folding or (row := parent.children.get(name)) is None:
+                row = writer.place(occurrence, above, block)
         else:
-            occurrence.flags = 0
-        return self._open(occurrence, row or self._place(occurrence, above, block), above, attributes)
-
-    def enter_root(self, run: "RunState", attributes: dict[str, object] | None = None) -> Occurrence:
-        """Open a run's root, and make it its context's innermost."""
-        try:
-            block = self._threads.lease.block
-        except AttributeError:
-            block = self._take_block()
-        root = Occurrence()
-        root.above = self.current.get()
-        root.name = run.name
-        root.task = current_task()
-        root.folding = False
-        root.flags = 0
-        return self._open(root, self._make_row(block, run, run.name, None, 0), None, attributes)
-
-    def _open(
-        self, occurrence: Occurrence, row: Row, above: Occurrence | None, attributes: dict[str, object] | None
-    ) -> Occurrence:
-        words = self._words
-        opens = row.block.opens
+            row = writer.place(occurrence, above, block)
         occurrence.row = row
-        occurrence.entry = entry = opens.pop() if opens else row.block.take_entry()
-        occurrence.closed = False
-        occurrence.steps = None
-        occurrence.attributes = self._keep_attributes(row.block, entry, attributes) if attributes else None
-        occurrence.span = span = self._next_span()
-        words[entry + at.OPEN_SPAN] = span
-        words[entry + at.OPEN_PARENT] = above.row.reference if above is not None else 0
-        words[entry + at.OPEN_PARENT_SPAN] = above.span if above is not None else 0
-        self.current.set(occurrence)
-        words[entry + at.OPEN_STARTED] = occurrence.started = monotonic_ns()
-        words[entry] = row.reference | occurrence.flags << 32
+        opens = block.opens
+        occurrence.entry = entry = opens.pop() if opens and row.block is block else row.block.take_entry()
+        occurrence.span = span = next_span()
+        write_links(data, entry * 8 + _LINKS_AT, parent.offset >> 3, 0, span, above.span)
+        if attributes:
+            occurrence.attributes = writer.keep_attributes(row.block, entry, attributes)
+        set_innermost(occurrence)
+        words[entry + OPEN_STARTED] = occurrence.started = monotonic_ns()
+        words[entry] = row.offset >> 3 | occurrence.flags << 32
         return occurrence
 
-    def leave(self, occurrence: Occurrence, error: BaseException | None = None) -> None:
-        """Close an occurrence. Closing it a second time does nothing."""
+    return enter
+
+
+def _leave_of(writer: Writer) -> "Callable[..., None]":
+    """Return a writer's `leave`."""
+    words, threads = writer.flight.words, writer.threads
+    innermost, set_innermost = writer.current.get, writer.current.set
+
+    def leave(occurrence: Occurrence, error: BaseException | None = None) -> None:
         ended = monotonic_ns()
-        if occurrence.closed or self.inherited:
+        if occurrence.closed or writer.inherited:
             return
         occurrence.closed = True
-        if error is not None and is_harmless(error):
-            error = None
-        current = self.current
-        if current.get() is occurrence:
-            current.set(occurrence.above)
-        row = occurrence.row
+        row, above = occurrence.row, occurrence.above
         try:
-            block = self._threads.lease.block
+            block = threads.lease.block
         except AttributeError:
-            block = self._take_block()
-        if block is not row.block or row.run.ended:
-            self._leave_elsewhere(occurrence, block, ended, error)
-            _shorten(occurrence)
+            block = writer.block()
+        entry = occurrence.entry
+        if (
+            row.block is not block
+            or occurrence.flags != NESTED
+            or above is None
+            or error is not None
+            or occurrence.attributes is not None
+            or row.run.ended
+            or entry == block.scratch_entry
+        ):
+            writer.leave_slowly(occurrence, ended, error)
+            row.reload(words)
             return
-        words = self._words
-        node, entry = row.offset, occurrence.entry
-        words[node] = sequence = words[node] | 1
-        inside = self.count(node, occurrence, ended, error)
-        words[entry] = 0
-        if occurrence.flags & at.NESTED:
-            words[occurrence.above.row.offset + at.NODE_NESTED] += inside  # type: ignore[union-attr]  # nested in it
+        if innermost() is occurrence:
+            set_innermost(above)
+        node = row.offset
+        elapsed = ended - occurrence.started
+        octave = elapsed.bit_length()
+        bucket = node + NODE_HISTOGRAM + bisect_left(BOUNDS_NS, elapsed, _FROM[octave], _TO[octave])
+        nested = above.row.offset + NODE_NESTED
+        sequence = row.sequence
         words[node] = sequence + 1
-        if occurrence.attributes or occurrence.steps or entry == block.scratch_entry:
-            block.free_entry(entry, occurrence.attributes.slot if occurrence.attributes else 0)
-        else:
-            block.opens.append(entry)
-        _shorten(occurrence)
+        row.count = count = row.count + 1
+        words[node + NODE_COUNT] = count
+        row.total = total = row.total + elapsed
+        words[node + NODE_TOTAL] = total
+        words[bucket] += 1
+        words[nested] += elapsed
+        words[entry] = 0
+        if elapsed > row.longest or count == 1:
+            words[node + NODE_LONGEST] = row.longest = elapsed
+            if row.shortest == 0:
+                words[node + NODE_SHORTEST] = row.shortest = elapsed
+            writer.keep(node, FIRST if count == 1 else SLOWEST, occurrence, ended, None)
+        elif elapsed < row.shortest:
+            words[node + NODE_SHORTEST] = row.shortest = elapsed
+        row.sequence = sequence + 2
+        words[node] = sequence + 2
+        block.opens.append(entry)
+        if above.closed:
+            shorten(occurrence)
 
-    def count(self, node: int, occurrence: Occurrence, ended: int, error: BaseException | None) -> int:
-        """Add an occurrence to a node row, and return how much of its parent's time it took."""
-        words = self._words
-        inside = elapsed = ended - occurrence.started
-        words[node + at.NODE_COUNT] = counted = words[node + at.NODE_COUNT] + 1
-        if occurrence.flags & at.RECURSIVE:
-            words[node + at.NODE_RECURSIONS] += 1
-            words[node + at.NODE_NESTED] -= elapsed
-        else:
-            octave = elapsed.bit_length()
-            bucket = bisect_left(BOUNDS_NS, elapsed, _FROM[octave], _TO[octave])
-            words[node + at.NODE_TOTAL] += elapsed
-            words[node + at.NODE_HISTOGRAM + bucket] += 1
-            if counted - words[node + at.NODE_RECURSIONS] == 1:
-                words[node + at.NODE_SHORTEST] = words[node + at.NODE_LONGEST] = elapsed
-                self._keep(node, at.FIRST, occurrence, ended, error)
-            elif elapsed > words[node + at.NODE_LONGEST]:
-                words[node + at.NODE_LONGEST] = elapsed
-                self._keep(node, at.SLOWEST, occurrence, ended, error)
-            elif elapsed < words[node + at.NODE_SHORTEST]:
-                words[node + at.NODE_SHORTEST] = elapsed
-        if occurrence.steps is not None:
-            words[node + at.NODE_FLAGS] |= at.STEPPED
-            words[node + at.NODE_ACTIVE] += occurrence.steps.active
-            if occurrence.steps.generator:
-                inside = occurrence.steps.active
-                words[node + at.NODE_NESTED] += elapsed - inside
-        if error is not None:
-            words[node + at.NODE_ERRORS] += 1
-            self._keep(node, at.FAILED, occurrence, ended, error)
-        return inside
+    return leave
 
-    def _leave_elsewhere(self, occurrence: Occurrence, block: Block, ended: int, error: BaseException | None) -> None:
-        """Close an occurrence in another thread than its own, or after its run."""
-        own = occurrence.row.block
-        parent, inside = own.scratch_row, 0
-        if occurrence.row.run.ended:
-            self.runs.count_late(occurrence, ended, error)
-        else:
-            node = self._row_beside(occurrence, block).offset
-            words = self._words
-            words[node] = sequence = words[node] | 1
-            inside = self.count(node, occurrence, ended, error)
-            words[node] = sequence + 1
-            if occurrence.flags & at.NESTED and occurrence.above is not None:
-                parent = occurrence.above.row.offset
-        own.post(occurrence.entry, occurrence.attributes.slot if occurrence.attributes else 0, parent, inside)
 
-    def innermost(self, name: int) -> Occurrence | None:
-        """Return the innermost open occurrence of a name in the calling context, or None."""
-        occurrence = self.current.get()
-        while occurrence is not None and (occurrence.closed or occurrence.name != name):
-            occurrence = occurrence.above
-        return occurrence
+class SectionBase:
+    """What a section does when it is entered and left; `algoprof.sections` makes it whole."""
 
-    def set_attributes(self, occurrence: Occurrence, values: dict[str, object]) -> None:
-        """Add attributes to an open occurrence."""
-        if self.inherited:
-            return
-        if occurrence.attributes is None:
-            occurrence.attributes = self._keep_attributes(occurrence.row.block, occurrence.entry, values)
-        else:
-            occurrence.attributes.values = occurrence.attributes.values | values
-            self._write_attributes(occurrence.attributes)
+    __slots__ = ("_attributes", "_name", "_number", "_place", "_writer")
 
-    def time_steps(self, occurrence: Occurrence, *, generator: bool) -> None:
-        """Say that an occurrence will be suspended and resumed."""
-        occurrence.steps = Steps(occurrence, generator=generator)
-        if not self.inherited:
-            flags = at.STEPS_OF_GENERATOR if generator else at.STEPS_OF_COROUTINE
-            self._words[occurrence.entry] |= flags << 32
+    def __init__(
+        self, name: str, attributes: dict[str, object] | None = None, place: tuple[str, int] = ("", 0)
+    ) -> None:
+        self._name = name
+        self._attributes = attributes
+        self._place = place
+        self._writer: Writer | None = None
+        self._number = 0
 
-    def suspend(self, occurrence: Occurrence) -> None:
-        """Stop the clock of a stepped occurrence, and give its context back to whoever resumed it."""
-        steps = occurrence.steps
-        if steps is not None:
-            steps.active += monotonic_ns() - steps.resumed
-            steps.inner = self.current.get()
-            self.current.set(steps.saved)
-            if not occurrence.closed and not self.inherited:
-                self._words[occurrence.entry + at.OPEN_ACTIVE] = steps.active
+    def resolve(self) -> Writer:
+        """Return this process's writer, and learn what number it has for the name."""
+        raise NotImplementedError
 
-    def resume(self, occurrence: Occurrence) -> None:
-        """Run the clock of a stepped occurrence again, below whoever resumes it now."""
-        steps = occurrence.steps
-        if steps is not None:
-            steps.saved = self.current.get()
-            self.current.set(steps.inner)
-            steps.resumed = monotonic_ns()
+    def fault(self) -> None:
+        """Count a fault of ours that is being handled."""
+        raise NotImplementedError
 
-    def _take_block(self) -> Block:
-        """Give the running thread a block: an ended thread's, a new one, or the one shared by those that found none."""
+    def __enter__(self) -> "Self":
         try:
-            block = self._ended.popleft()
-        except IndexError:
-            block = self._new_block()
-        self._words[block.home + at.BLOCK_THREAD] = threading.get_native_id()
-        self._threads.lease = _Lease(block, self._ended if block is not self._shared else deque(maxlen=0))
-        return block
+            writer = self._writer
+            if writer is None or writer is not _active:
+                writer = self.resolve()
+            caller = _frame(1)
+            if caller.f_code.co_flags & _GENERATOR:
+                writer.enter_held(self._number, self._attributes, caller)
+            else:
+                writer.enter(self._number, self._attributes)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
+        return self
 
-    def _new_block(self) -> Block:
+    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
+        writer = self._writer
+        if writer is not None:
+            self._leave_from(writer, _frame(1), error)
+
+    def __aenter__(self) -> "Any":
         try:
-            block = Block(self.flight)
-        except OutOfSpace:
-            self._words[at.HEADER_SHARED_THREADS] += 1
-            block = self._shared = self.runs.spare_block
-        return block
+            writer = self._writer
+            if writer is None or writer is not _active:
+                writer = self.resolve()
+            caller = _frame(1)
+            if caller.f_code.co_flags & _GENERATOR:
+                writer.enter_held(self._number, self._attributes, caller)
+            else:
+                writer.enter(self._number, self._attributes)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
+        return ready(self)
 
-    def _place(self, occurrence: Occurrence, above: Occurrence, block: Block) -> Row:
-        """Find or make the row of an occurrence: its own, an outer one that it recurs into, or the folded one."""
-        name, parent = occurrence.name, above.row
-        if parent.depth >= DEPTH_LIMIT:
-            name = self._folded
-            self._words[parent.run.slot + at.RUN_FOLDED] += 1
-        outer = parent.folds.get(name) if not above.folding else None
-        if outer is None:
-            outer = _outermost(above, name, block)
-        if outer is not None:
-            parent.folds[name] = outer
-            occurrence.flags |= at.RECURSIVE
-            occurrence.folding = True
-            return outer
-        occurrence.folding = above.folding
-        if occurrence.flags & at.NESTED:
-            row = parent.children.get(name)
-            if row is None:
-                row = parent.children[name] = self._make_row(block, parent.run, name, parent, 0)
-            return row
-        row = parent.beside.get((block, name))
-        if row is None:
-            row = parent.beside[block, name] = self._make_row(block, parent.run, name, parent, at.CONCURRENT)
-        return row
+    def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
+        writer = self._writer
+        if writer is not None:
+            self._leave_from(writer, _frame(1), error)
+        return ready(None)
 
-    def _row_beside(self, occurrence: Occurrence, block: Block) -> Row:
-        """Return this thread's row for an occurrence that another thread opened."""
-        row = occurrence.row
-        found = row.beside.get((block, 0))
-        if found is None:
-            parent = occurrence.above.row if row.depth and occurrence.above is not None else None
-            flags = 0 if occurrence.flags & at.NESTED else at.CONCURRENT
-            found = row.beside[block, 0] = self._make_row(block, row.run, row.name, parent, flags)
-        return found
+    def _leave_from(self, writer: Writer, caller: "FrameType", error: BaseException | None) -> None:
+        try:
+            if writer.holds and caller.f_code.co_flags & _GENERATOR and writer.leave_held(self._number, caller, error):
+                return
+            occurrence = writer.current.get()
+            if occurrence is None or occurrence.closed or occurrence.name != self._number:
+                occurrence = writer.innermost(self._number)
+            if occurrence is not None:
+                writer.leave(occurrence, error)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
 
-    def _make_row(self, block: Block, run: "RunState", name: int, parent: Row | None, flags: int) -> Row:
-        """Publish a new row; where there is none left, the run's folded one, and then one that nobody reads."""
-        folded = name == self._folded
-        offset = block.take_row(folded=folded)
-        if offset is None and self.runs.forget_ended():
-            offset = block.take_row(folded=folded)
-        if offset is None:
-            self._words[run.slot + at.RUN_FOLDED] += 1
-            row = run.folded_rows.get(block)
-            if row is None:
-                row = run.folded_rows[block] = self._make_folded_row(block, run, flags)
-            return row
-        if block is self._shared:
-            self._words[run.slot + at.RUN_FLAGS] |= at.INEXACT  # its rows have several writers
-        self._publish(block, offset, run, (parent.reference if parent is not None else 0) | name << 32, flags)
-        return Row(block, offset, run, name, parent.depth + 1 if parent is not None else 0)
+    def enter(self) -> Occurrence | None:
+        """Open an occurrence, and return it; None if the recorder failed, which is counted."""
+        try:
+            writer = self._writer
+            if writer is None or writer is not _active:
+                writer = self.resolve()
+            return writer.enter(self._number, self._attributes)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
+            return None
 
-    def _make_folded_row(self, block: Block, run: "RunState", flags: int) -> Row:
-        offset = block.take_row(folded=True)
-        if offset is not None:
-            self._publish(block, offset, run, run.root_reference | self._folded << 32, flags)
-        return Row(block, block.scratch_row if offset is None else offset, run, self._folded, 1)
-
-    def _publish(self, block: Block, offset: int, run: "RunState", link: int, flags: int) -> None:
-        words = self._words
-        words[offset + at.NODE_PARENT] = link
-        words[offset + at.NODE_FLAGS] = flags
-        run.rows.append((block, offset))
-        words[offset + at.NODE_RUN] = run.serial
-
-    def _keep(self, node: int, which: int, occurrence: Occurrence, ended: int, error: BaseException | None) -> None:
-        """Keep an occurrence as one of its node's three sampled spans."""
-        words = self._words
-        span = node + at.NODE_SPANS + which * at.SPAN_WORDS
-        words[span + at.SPAN_ID] = occurrence.span
-        words[span + at.SPAN_PARENT] = occurrence.above.span if occurrence.above is not None else 0
-        words[span + at.SPAN_STARTED] = occurrence.started
-        words[span + at.SPAN_ENDED] = ended
-        words[span + at.SPAN_THREAD] = threading.get_native_id()
-        words[span + at.SPAN_ERROR] = self.flight.name(type(error).__qualname__) if error is not None else 0
-        words[span + at.SPAN_ATTRIBUTES] = 0
-        if occurrence.attributes is not None:
-            data, lost = at.encode_attributes(occurrence.attributes.values)
-            start = (span + at.SPAN_ATTRIBUTES) * 8
-            self.flight.bytes[start : start + len(data)] = data
-            words[occurrence.row.run.slot + at.RUN_DROPPED] += lost
-
-    def _keep_attributes(self, block: Block, entry: int, values: dict[str, object]) -> Attributes:
-        attributes = Attributes(block.take_attributes(), values)
-        self._write_attributes(attributes)
-        self._words[entry + at.OPEN_ATTRIBUTES] = attributes.slot >> 6
-        return attributes
-
-    def _write_attributes(self, attributes: Attributes) -> None:
-        if attributes.slot:
-            data, _ = at.encode_attributes(attributes.values)
-            self.flight.bytes[attributes.slot : attributes.slot + len(data)] = data
+    def leave(self, opened: Occurrence | None, error: BaseException | None) -> None:
+        """Close what `enter` opened."""
+        if opened is not None:
+            try:
+                opened.row.run.writer.leave(opened, error)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                self.fault()
 
 
-class _Lease:
-    """Held by a thread for as long as it lives; its end hands the block to the next thread."""
-
-    def __init__(self, block: Block, ended: deque[Block]) -> None:
-        self.block = block
-        self._ended = ended
-
-    def __del__(self) -> None:
-        self._ended.append(self.block)
+_active: Writer | None = None
 
 
-def is_harmless(error: BaseException) -> bool:
-    """Whether an exception is just a way out: a generator closed, a program that ends with success."""
-    return isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and error.code in (None, 0))
+def activate(writer: Writer | None) -> None:
+    """Say who records in this process from now on."""
+    global _active  # noqa: PLW0603  (the one recorder of the process)
+    _active = writer
 
 
-def _shorten(closed: Occurrence) -> None:
-    """Have a closed occurrence point at an open one, so that no chain of closed ones grows behind a context."""
-    above = closed.above
-    while above is not None and above.closed:
-        above = above.above
-    closed.above = above
-
-
-def _outermost(above: Occurrence, name: int, block: Block) -> Row | None:
-    """Return the row of the outermost open occurrence of a name in the same run and thread, or None."""
-    found = None
-    walk: Occurrence | None = above
-    while walk is not None and walk.row.run is above.row.run:
-        row = walk.row
-        if row.name == name and row.block is block and row.depth and not walk.closed:
-            found = row
-        walk = walk.above
-    return found
-
-
-_modules = sys.modules
-
-
-def current_task() -> object:
-    """Return the running asyncio task, None outside one. It is kept while it is compared, so it cannot be mistaken."""
-    tasks = _modules.get("asyncio.tasks")
-    if tasks is None:
-        return None
-    loop = tasks.events._get_running_loop()  # noqa: SLF001  (asyncio.get_running_loop without its exception)
-    return None if loop is None else tasks.current_task(loop)
+async def ready(value: object) -> object:
+    """Return a value without a pause: what entering is awaited for."""
+    return value

@@ -10,7 +10,6 @@ from algoprof._version import __version__
 from algoprof.recorder import layout as at
 from algoprof.recorder.directory import CLOSED_MODE, hold_lock
 
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from algoprof.recorder.origins import Origin

@@ -13,6 +13,7 @@ from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
 from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
 from algoprof.recorder.run_table import RunTable
+from algoprof.recorder.writer import activate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from algoprof.recorder.shares import Shares
 
     F = TypeVar("F", bound=Callable[..., Any])
-
-backend = "python"
-"""Which writer records: `python` or `native`."""
 
 on_start: "Callable[[], None] | None" = None
 """Called before the first recording of a process, forked ones included; set by whoever hands profiles on.
@@ -82,12 +80,6 @@ def own_run(run: "RunState") -> "Profile | None":
     return found
 
 
-def _observe(flight: FlightFile) -> None:
-    flight.set_anchor()
-    if _table is not None:
-        _table.environments.observe()
-
-
 def run_with_workers(run: "RunState") -> "Profile | None":
     """Read one run of this process as `own_run` does, with what other processes have recorded of it."""
     found = own_run(run)
@@ -126,6 +118,12 @@ def shares() -> "Shares":
 
             _shares = Shares(table)
         return _shares
+
+
+def _observe(flight: FlightFile) -> None:
+    flight.set_anchor()
+    if _table is not None:
+        _table.environments.observe()
 
 
 def importing() -> "AbstractContextManager[bool]":
@@ -203,9 +201,11 @@ def _start() -> RunTable:
             _origin = of_multiprocessing()
         _flight = _made()
         _flight.set_origin(_origin)
-        _table = RunTable(_flight, _origin)
+        table = RunTable(_flight, _origin)
+        activate(table.writer)
+        _table = table
         _close_at_exit()
-        return _table
+        return table
 
 
 def _close_at_exit() -> None:
@@ -305,6 +305,7 @@ def _forget() -> None:
         _origin = of_fork(_table)
         _table.writer.inherited = True
         _table.environments.abandon()
+    activate(None)
     _table = _flight = _shares = None
     _lock = RLock()
 

@@ -7,12 +7,17 @@ from threading import RLock
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at
-from algoprof.recorder._python import Occurrence, Row, Writer
 from algoprof.recorder.blocks import Block
 from algoprof.recorder.environment import Environments
 from algoprof.recorder.flight import FlightFile, OutOfSpace, program_name
 from algoprof.recorder.origins import WORKER, implicit_run_id
 from algoprof.recorder.totals import Totals
+from algoprof.recorder.writer import Occurrence, RunMark, Writer
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from algoprof.recorder._python import Row
+    from algoprof.recorder.origins import Origin
 
 READABLE_AFTER_END = 4
 """So many ended runs stay in the file, for a server that reads a run right after its answer."""
@@ -21,7 +26,7 @@ CUMULATIVE_LIMIT = 64
 OTHER_RUNS = "(other runs)"
 
 
-class RunState:
+class RunState(RunMark):
     """A slot of the run table, as its writer sees it.
 
     Args:
@@ -32,11 +37,10 @@ class RunState:
     """
 
     def __init__(self, writer: Writer, serial: int, slot: int, name: int) -> None:
-        self.writer = writer
+        super().__init__(writer)
         self.serial = serial
         self.slot = slot
         self.name = name
-        self.ended = False
         self.shared = False
         self.part = False
         self.run_id = b""
@@ -104,7 +108,7 @@ class RunTable:
         self._write_facts(run, facts)
         self._publish(run, at.OPEN)
         run.root = self.writer.enter_root(run, attributes)
-        run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.reference
+        run.root_reference = self._words[run.slot + at.RUN_ROOT] = run.root.row.offset >> 3
         return run
 
     def open_part(self, facts: RunFacts, root: str) -> RunState | None:
@@ -301,8 +305,8 @@ class RunTable:
             self._flight.count_error()
             return
         words, slot = self._words, total.slot
-        self.environments.add(slot, total.serial, run.slot)
         if not run.part:
+            self.environments.add(slot, total.serial, run.slot)
             words[slot + at.RUN_RUNS] += 1
             words[slot + at.RUN_FAILED] += words[run.slot + at.RUN_FAILED]
             words[slot + at.RUN_CPU] += words[run.slot + at.RUN_CPU]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from algoprof.recorder.blocks import Block
-    from algoprof.recorder.cold import Attributes, Held, Steps
+    from algoprof.recorder.cold import Held, Steps
     from algoprof.recorder.flight import FlightFile
     from algoprof.recorder.run_table import RunState, RunTable
 
@@ -87,7 +87,7 @@ class Occurrence:
     """One open occurrence of a section. What most of them never need is kept in the class until it is set."""
 
     above: "Occurrence | None"
-    attributes: "Attributes | None" = None
+    attributes: "dict[str, object] | None" = None
     closed = False
     entry: int  # word offset of its open entry
     flags = 0
@@ -98,7 +98,8 @@ class Occurrence:
     span: int
     started: int
     steps: "Steps | None" = None
-    task: object
+    scope: object  # the asyncio task that opened it
+    slot = 0  # byte offset of its attributes; 0 if it has none, or there was no room
 
 
 class Writer(ColdWriter):
@@ -124,18 +125,18 @@ def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
             block = threads.lease.block
         except AttributeError:
             block = writer.block()
-        task = current_task() if "asyncio.tasks" in _modules else None
+        scope = current_task() if "asyncio.tasks" in _modules else None
         above = innermost()
         if above is not None and (above.closed or above.held is not None):
-            above = writer.above(above, task, block)
+            above = writer.above(above, scope, block)
         if above is None or above.row.run.ended:
             above = writer.runs.implicit_root()
         parent = above.row
         occurrence = Occurrence()
         occurrence.above = above
         occurrence.name = name
-        occurrence.task = task
-        if parent.block is block and above.task is task:
+        occurrence.scope = scope
+        if parent.block is block and above.scope is scope:
             occurrence.flags = NESTED
             if above.folding or (row := parent.children.get(name)) is None:
                 row = writer.place(occurrence, above, block)
@@ -147,7 +148,7 @@ def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
         occurrence.span = span = next_span()
         write_links(data, entry * 8 + _LINKS_AT, parent.offset >> 3, 0, span, above.span)
         if attributes:
-            occurrence.attributes = writer.keep_attributes(row.block, entry, attributes)
+            writer.keep_attributes(occurrence, attributes)
         set_innermost(occurrence)
         words[entry + OPEN_STARTED] = occurrence.started = monotonic_ns()
         words[entry] = row.offset >> 3 | occurrence.flags << 32
@@ -178,6 +179,7 @@ def _leave_of(writer: Writer) -> "Callable[..., None]":
             or above is None
             or error is not None
             or occurrence.attributes is not None
+            or occurrence.steps is not None
             or row.run.ended
             or entry == block.scratch_entry
         ):

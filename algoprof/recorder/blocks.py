@@ -42,7 +42,8 @@ class Block:
         self.scratch_row = rows.pop(0)  # never published: where what finds no row is written
         self.scratch_entry = self.home + _SCRATCH_ENTRY
         self._rows = rows
-        self._attributes: list[int] = []
+        self.slots: list[int] = []
+        """Byte offsets of free attribute slots."""
         self._posted: deque[tuple[int, int, int, int]] = deque()
         self._released: deque[list[int]] = deque()
         flight.words[self.home + at.BLOCK_STATE] = state
@@ -68,7 +69,7 @@ class Block:
         words = self._flight.words
         words[entry + at.OPEN_ATTRIBUTES] = words[entry + at.OPEN_ACTIVE] = 0
         if attributes:
-            self._attributes.append(attributes)
+            self.slots.append(attributes)
 
     def take_row(self, *, folded: bool = False) -> int | None:
         """Return the word offset of a free node row, all zero, or None if there is none.
@@ -89,13 +90,13 @@ class Block:
 
     def take_attributes(self) -> int:
         """Return the byte offset of a free attribute slot, or 0 if there is none."""
-        if not self._attributes:
+        if not self.slots:
             start = self._grow(at.ATTRIBUTES)
             if start is None:
                 return 0
             size = at.ATTRIBUTES_BYTES_EACH
-            self._attributes.extend(range(start + at.SEGMENT_BYTES - size, start - size, -size))
-        return self._attributes.pop()
+            self.slots.extend(range(start + at.SEGMENT_BYTES - size, start - size, -size))
+        return self.slots.pop()
 
     def post(self, entry: int, attributes: int, parent_row: int, nested_ns: int) -> None:
         """Close an entry from another thread: its owner does the rest when it next needs room."""

@@ -25,16 +25,6 @@ DEPTH_LIMIT = 128
 FOLDED = "(folded)"
 
 
-class Attributes:
-    """What an occurrence was given to keep."""
-
-    __slots__ = ("slot", "values")
-
-    def __init__(self, slot: int, values: dict[str, object]) -> None:
-        self.slot = slot  # byte offset in the file; 0 if there was no room
-        self.values = values
-
-
 class Steps:
     """The clock of an occurrence that is suspended and resumed."""
 
@@ -108,7 +98,7 @@ class ColdWriter:
         root = self.new_occurrence()
         root.above = self.current.get()
         root.name = run.name
-        root.task = current_task()
+        root.scope = self.scope()
         row = self.make_row(block, run, run.name, None, 0)
         return self.open(root, row, None, attributes)
 
@@ -124,7 +114,7 @@ class ColdWriter:
         words[entry + at.OPEN_PARENT] = above.row.offset >> 3 if above is not None else 0
         words[entry + at.OPEN_PARENT_SPAN] = above.span if above is not None else 0
         if attributes:
-            occurrence.attributes = self.keep_attributes(row.block, entry, attributes)
+            self.keep_attributes(occurrence, attributes)
         self.current.set(occurrence)
         words[entry + at.OPEN_STARTED] = occurrence.started = monotonic_ns()
         words[entry] = row.offset >> 3 | occurrence.flags << 32
@@ -160,7 +150,11 @@ class ColdWriter:
                 del self.holds[frame]
         return True
 
-    def above(self, occurrence: "Occurrence | None", task: object, block: Block) -> "Occurrence | None":
+    def scope(self) -> object:
+        """Return what tells nested from concurrent: an occurrence is nested in one of the same thread and scope."""
+        return current_task()
+
+    def above(self, occurrence: "Occurrence | None", scope: object, block: Block) -> "Occurrence | None":
         """Return the innermost open occurrence, from one on outwards, that is not a suspended generator's."""
         while occurrence is not None:
             held = occurrence.held
@@ -169,7 +163,7 @@ class ColdWriter:
                     return occurrence
                 occurrence = occurrence.above
             elif not occurrence.closed and (
-                occurrence.task is not task or occurrence.row.block is not block or not held.suspended
+                occurrence.scope is not scope or occurrence.row.block is not block or not held.suspended
             ):
                 return occurrence
             else:
@@ -211,8 +205,11 @@ class ColdWriter:
         """Close an occurrence, wherever it is closed from and whatever it is."""
         if error is not None and is_harmless(error):
             error = None
-        if self.current.get() is occurrence:
-            self.current.set(occurrence.above)
+        innermost = top = self.current.get()
+        while top is not None and top.closed:
+            top = top.above if top.held is None else top.held.before
+        if top is not innermost:
+            self.current.set(top)
         block, row = self.block(), occurrence.row
         if block is not row.block or row.run.ended:
             self._leave_elsewhere(occurrence, block, ended, error)
@@ -224,7 +221,7 @@ class ColdWriter:
             if occurrence.flags & at.NESTED and occurrence.above is not None:
                 words[occurrence.above.row.offset + at.NODE_NESTED] += inside
             words[node] = sequence + 1
-            block.free_entry(occurrence.entry, occurrence.attributes.slot if occurrence.attributes else 0)
+            block.free_entry(occurrence.entry, occurrence.slot)
         shorten(occurrence)
 
     def _leave_elsewhere(self, occurrence: "Occurrence", block: Block, ended: int, error: BaseException | None) -> None:
@@ -241,7 +238,7 @@ class ColdWriter:
             words[node] = sequence + 1
             if occurrence.flags & at.NESTED and occurrence.above is not None:
                 parent = occurrence.above.row.offset
-        own.post(occurrence.entry, occurrence.attributes.slot if occurrence.attributes else 0, parent, inside)
+        own.post(occurrence.entry, occurrence.slot, parent, inside)
 
     def innermost(self, name: int) -> "Occurrence | None":
         """Return the innermost open occurrence of a name in the calling context, or None."""
@@ -254,11 +251,7 @@ class ColdWriter:
         """Add attributes to an open occurrence."""
         if self.inherited:
             return
-        if occurrence.attributes is None:
-            occurrence.attributes = self.keep_attributes(occurrence.row.block, occurrence.entry, values)
-        else:
-            occurrence.attributes.values = occurrence.attributes.values | values
-            self._write_attributes(occurrence.attributes)
+        self.keep_attributes(occurrence, (occurrence.attributes or {}) | values)
 
     def add_cpu(self, occurrence: "Occurrence", nanoseconds: int) -> None:
         """Add processor time to an occurrence's node. The thread that owns it calls this, before `leave`."""
@@ -397,22 +390,19 @@ class ColdWriter:
         words[span + at.SPAN_ERROR] = self.flight.name(type(error).__qualname__) if error is not None else 0
         words[span + at.SPAN_ATTRIBUTES] = 0
         if occurrence.attributes is not None:
-            data, lost = at.encode_attributes(occurrence.attributes.values)
+            data, lost = at.encode_attributes(occurrence.attributes)
             start = (span + at.SPAN_ATTRIBUTES) * 8
             self.flight.bytes[start : start + len(data)] = data
             words[occurrence.row.run.slot + at.RUN_DROPPED] += lost
 
-    def keep_attributes(self, block: Block, entry: int, values: dict[str, object]) -> Attributes:
+    def keep_attributes(self, occurrence: "Occurrence", values: dict[str, object]) -> None:
         """Write what an open occurrence carries, so that a kill does not lose it."""
-        attributes = Attributes(block.take_attributes(), values)
-        self._write_attributes(attributes)
-        self._words[entry + at.OPEN_ATTRIBUTES] = attributes.slot >> 6
-        return attributes
-
-    def _write_attributes(self, attributes: Attributes) -> None:
-        if attributes.slot:
-            data, _ = at.encode_attributes(attributes.values)
-            self.flight.bytes[attributes.slot : attributes.slot + len(data)] = data
+        occurrence.attributes = values
+        slot = occurrence.slot = occurrence.slot or occurrence.row.block.take_attributes()
+        if slot:
+            data, _ = at.encode_attributes(values)
+            self.flight.bytes[slot : slot + len(data)] = data
+            self._words[occurrence.entry + at.OPEN_ATTRIBUTES] = slot >> 6
 
 
 class Lease:

@@ -16,6 +16,8 @@ from algoprof.recorder.writer import Occurrence, RunMark, Writer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from algoprof.recorder._python import Row
     from algoprof.recorder.origins import Origin
 
@@ -24,6 +26,9 @@ READABLE_AFTER_END = 4
 CUMULATIVE_LIMIT = 64
 """Run names that have a cumulative tree of their own; all others share `OTHER_RUNS`."""
 OTHER_RUNS = "(other runs)"
+
+before_end: "Callable[[RunState], None] | None" = None
+"""Called before a run's rows are added up; set by whoever measures what comes late."""
 
 
 class RunState(RunMark):
@@ -67,6 +72,7 @@ class RunFacts:
     spent_ns = 0  # of the budget, before the run
     source = ""  # where the timeout comes from
     request_id = ""  # what the server calls the request
+    allocations = False  # whether to measure how much is allocated
     flags = 0
 
     def __init__(self, name: str) -> None:
@@ -104,7 +110,7 @@ class RunTable:
 
     def _open(self, run: RunState, facts: RunFacts, attributes: dict[str, object] | None) -> RunState:
         with self._lock:
-            self.environments.begin(run.slot, run.serial)
+            self.environments.begin(run.slot, run.serial, allocations=facts.allocations)
         self._write_facts(run, facts)
         self._publish(run, at.OPEN)
         run.root = self.writer.enter_root(run, attributes)
@@ -142,7 +148,7 @@ class RunTable:
         anchor.row.depth = 0  # as a root's: what it holds does not recur in it
         anchor.entry = block.scratch_entry
         anchor.span = anchor.started = 0
-        anchor.task = _NOBODY
+        anchor.scope = _NOBODY
         return anchor
 
     def end(self, run: RunState, error: BaseException | None = None) -> None:
@@ -153,6 +159,8 @@ class RunTable:
         self.writer.leave(run.root, error)
         if run.shared or run.ended:
             return
+        if before_end is not None:
+            before_end(run)
         words = self._words
         with self._lock:
             run.ended = True
@@ -241,6 +249,11 @@ class RunTable:
                 row = self._totals.row_of(occurrence.row.offset)
                 if row is not None:
                     self.writer.count(row, occurrence, ended, error)
+
+    def count_dropped(self, run: RunState) -> None:
+        """Count something that is left out of an open run."""
+        if not run.ended and not self.writer.inherited:
+            self._words[run.slot + at.RUN_DROPPED] += 1
 
     def forget_ended(self) -> bool:
         """Make room: give up the ended runs that are still readable; return whether there were any."""

@@ -17,6 +17,7 @@ _COMMANDS = {
     "builds": "Show how an algorithm's builds went, and why one failed.",
     "call": "Call an algorithm and show how much of its timeout it used.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
+    "recover": "Find the profiles of programs that nobody watched, killed ones included.",
     "report": "Show a profile or a flight file.",
     "serve": "Host algorithms on this machine, under the platform's contract.",
 }

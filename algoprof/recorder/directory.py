@@ -36,15 +36,35 @@ def flight_directory() -> str:
     if named:
         os.makedirs(named, mode=0o700, exist_ok=True)
         return named
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    own = f"algoprof-{os.getuid()}" if hasattr(os, "getuid") else "algoprof"
-    candidates = [os.path.join(runtime, "algoprof")] if runtime else []
-    for path in (*candidates, os.path.join("/dev/shm", own)):  # noqa: S108  (owner and mode are checked)
+    for path in _in_memory():
         with suppress(OSError):
             return _owned(path)
+    return _owned(_last_resort())
+
+
+def known_directories() -> list[str]:
+    """Return where flight files may be, whatever the environment of who wrote them was; nothing is made.
+
+    `ALGOPROF_FLIGHT_DIR` alone if it is set, else every directory that `flight_directory` may choose.
+    """
+    named = os.environ.get("ALGOPROF_FLIGHT_DIR")
+    return [named] if named else [*_in_memory(), _last_resort()]
+
+
+def _in_memory() -> list[str]:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    candidates = [os.path.join(runtime, "algoprof")] if runtime else []
+    return [*candidates, os.path.join("/dev/shm", _own_name())]  # noqa: S108  (owner and mode are checked)
+
+
+def _last_resort() -> str:
     import tempfile  # noqa: PLC0415  (slow to import, and only the last resort needs it)
 
-    return _owned(os.path.join(tempfile.gettempdir(), own))
+    return os.path.join(tempfile.gettempdir(), _own_name())
+
+
+def _own_name() -> str:
+    return f"algoprof-{os.getuid()}" if hasattr(os, "getuid") else "algoprof"
 
 
 def flight_files(directory: str | os.PathLike[str]) -> list[str]:

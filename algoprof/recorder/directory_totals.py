@@ -13,7 +13,7 @@ from contextlib import suppress
 
 from algoprof.recorder import directory as place
 from algoprof.recorder import layout as at
-from algoprof.recorder.flight import FlightFile
+from algoprof.recorder.flight import FlightFile, process_start_time
 from algoprof.recorder.tree_sums import TreeSums, segments_of
 
 TYPE_CHECKING = False
@@ -28,6 +28,8 @@ MANY_FILES, FEW_FILES = 64, 32
 """When there are more closed files than the first, the newest are kept, as many as the second."""
 MANY_BYTES, FEW_BYTES = 16 * 1024 * 1024, 8 * 1024 * 1024
 """The same for their size in all."""
+PRESSING_FILES, PRESSING_BYTES = 256, 32 * 1024 * 1024
+"""From here on, the files of workers are folded too whose parent process lives, and might still add them to its run."""
 PATIENCE_SECONDS = 0.25
 """What is not folded by then waits for the next process."""
 
@@ -71,6 +73,8 @@ def fold(folder: str, own: str = "") -> int:
     """
     closed = [(path, status) for path, status in place.flight_entries(folder) if place.is_closed(status)]
     surplus = [path for path in _surplus(closed) if not _is_own(path, own)]
+    if len(closed) < PRESSING_FILES and _size(closed) < PRESSING_BYTES:
+        surplus = [path for path in surplus if not _is_awaited(path)]
     if not surplus or not place.HAS_LOCKS:
         return 0
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -107,14 +111,27 @@ def read_totals(folder: str) -> "tuple[Ledger, Flight]":
 def _surplus(closed: "list[Entry]") -> list[str]:
     """Return what is to be folded of the closed files, given newest first: the oldest come first."""
     oldest = time.time() - place.KEPT_SECONDS
-    size = sum(status.st_blocks * 512 for _, status in closed)
-    many = len(closed) > MANY_FILES or size > MANY_BYTES
+    many = len(closed) > MANY_FILES or _size(closed) > MANY_BYTES
     kept, chosen = 0, []
     for position, (path, status) in enumerate(closed):
         kept += status.st_blocks * 512
         if status.st_mtime < oldest or (many and (position >= FEW_FILES or kept > FEW_BYTES)):
             chosen.append(path)
     return chosen[::-1]
+
+
+def _size(closed: "list[Entry]") -> int:
+    return sum(status.st_blocks * 512 for _, status in closed)
+
+
+def _is_awaited(path: str) -> bool:
+    """Whether the process that started this file's one as its worker still lives."""
+    try:
+        with _Mapped(path) as ended:
+            parent, start = ended.words[at.HEADER_PARENT_PID], ended.words[at.HEADER_PARENT_START]
+    except (OSError, Unfit):
+        return False
+    return bool(parent) and process_start_time(parent) == start
 
 
 def _is_own(path: str, own: str) -> bool:

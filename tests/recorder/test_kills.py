@@ -147,8 +147,11 @@ with profile("job") as run:
     with start(script, tmp_path) as process:
         process.stdout.read()
     runs = {
-        run.name: {path[1:] for path, _ in run.paths()}
+        (run.name, run.part): {path for path, _ in run.paths()}
         for path in directory.flight_files(tmp_path / "flight")
         for run in read(path).runs
     }
-    assert runs == {"job": {(), ("before",), ("after",)}, "-c": {(), ("in the child",)}}
+    assert runs == {
+        ("job", False): {("job",), ("job", "before"), ("job", "after")},
+        ("job", True): {("worker",), ("worker", "in the child")},
+    }

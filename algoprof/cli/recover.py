@@ -1,0 +1,179 @@
+"""`algoprof recover`: the profiles of programs that nobody watched, found where they left their flight files."""
+
+import json
+import stat
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from algoprof.cli.output import Output
+from algoprof.cli.printing import printable
+from algoprof.errors import AlgoprofError, ProfileFileError
+from algoprof.exporters.text import render
+from algoprof.exporters.text.cells import name
+from algoprof.profiles.codec import to_json
+from algoprof.profiles.merging import merge
+from algoprof.profiles.tree import Profile
+from algoprof.recorder.directory import TOTALS_NAME, flight_files, known_directories
+from algoprof.recorder.directory_totals import read_totals
+from algoprof.recorder.families import with_workers, worker_parts
+from algoprof.recorder.reader import Flight, read
+
+_OTHERS_NAMED = 10
+_WRITES = (
+    "a program writes its flight file when it enters its first section; "
+    "if it had another ALGOPROF_FLIGHT_DIR or user, say `algoprof recover DIR`"
+)
+
+Found = tuple[Path, Flight]
+
+
+@click.command()
+@click.argument("place", metavar="[FILE|DIR]", required=False, type=click.Path(path_type=Path))
+@click.option("--all", "every", is_flag=True, help="Show every program, not the last one alone.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the profile as `Profile.save` writes it; a list with --all."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save the profile there, for `algoprof report` and `Profile.load`.",
+)
+def command(place: Path | None, every: bool, as_json: bool, output: Path | None) -> None:
+    """Find the profile of a program that was killed or has ended, or of one that is still running.
+
+    FILE is a *.flight file. DIR is a folder of them; without it, the folders are searched where programs of this user
+    write theirs. The last program that ended comes first. Nothing is changed or removed.
+    """
+    if every and output is not None:
+        raise click.UsageError("--output keeps one profile: leave --all out, and name the FILE to recover")
+    destination = Output(output)
+    found = _newest_first(_in_file(place) if place is not None and not place.is_dir() else _in_folders(place))
+    chosen = found if every else found[:1]
+    if as_json or output is not None:
+        profiles = [to_json(_profile_of(*one)) for one in chosen]
+        destination.write(json.dumps(profiles if every else profiles[0], indent=None if output else 2) + "\n")
+        if not as_json and output is not None:
+            click.echo(f"saved {printable(str(output))}, of {_headline(*chosen[0])}")
+        return
+    destination.write("\n".join(_texts(chosen, found[len(chosen) :])))
+
+
+def _in_file(path: Path) -> list[Found]:
+    shown = printable(str(path))
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe that nobody writes to would hold us up
+            raise AlgoprofError(f"{shown} is neither a flight file nor a folder of them")
+        return [(path, read(path))]
+    except FileNotFoundError:
+        raise AlgoprofError(f"there is no file or folder {shown}; {_WRITES}") from None
+    except ProfileFileError as error:
+        raise AlgoprofError(f"{error}; `algoprof report` shows profiles that were saved") from error
+    except PermissionError:
+        raise AlgoprofError(f"{shown} may not be read by this user: flight files are their owner's only") from None
+
+
+def _in_folders(folder: Path | None) -> list[Found]:
+    """Read what the folder holds, or the folders where programs of this user write."""
+    folders = [folder] if folder is not None else [Path(known) for known in known_directories()]
+    found, refused = [], []
+    for path in (Path(path) for place in folders for path in flight_files(place)):
+        try:
+            found.append((path, read(path)))
+        except FileNotFoundError:
+            continue  # folded or removed meanwhile
+        except (ProfileFileError, OSError) as error:
+            refused.append(f"{path.name}: {getattr(error, 'reason', None) or error}")
+    for sentence in refused:
+        click.echo(f"passed over {printable(sentence)}", err=True)
+    found += _totals(folders)
+    if not found:
+        looked = ", ".join(printable(str(place)) for place in folders)
+        raise AlgoprofError(f"there is no {'readable ' if refused else ''}flight file in {looked}; {_WRITES}")
+    return found
+
+
+def _totals(folders: Iterable[Path]) -> Iterator[Found]:
+    for folder in folders:
+        try:
+            yield folder / TOTALS_NAME, read_totals(str(folder))[1]
+        except FileNotFoundError:
+            continue
+        except (ProfileFileError, OSError) as error:
+            click.echo(f"passed over {printable(str(error))}", err=True)
+
+
+def _newest_first(found: list[Found]) -> list[Found]:
+    """Order by when the programs ended; then what still runs, and then what was added up of the others."""
+    return sorted(found, key=lambda item: (_is_totals(item[0]), item[1].alive, -item[1].seen_ns))
+
+
+def _is_totals(path: Path) -> bool:
+    return path.name == TOTALS_NAME
+
+
+def _profile_of(path: Path, flight: Flight) -> Profile:
+    """Return what a program's flight file has most to tell: the run that was cut off, else the only one, else all."""
+    chosen = _unfinished(path, flight) or _ended(path, flight)
+    return chosen[0] if len(chosen) == 1 else merge(chosen, name=flight.program)
+
+
+def _unfinished(path: Path, flight: Flight) -> list[Profile]:
+    return [_with_workers(path, run) for run in flight.runs if run.outcome in ("open", "killed")]
+
+
+def _ended(path: Path, flight: Flight) -> list[Profile]:
+    """Return the ended runs, one merged profile per name; where there was only one of a name, that run itself."""
+    alone = {run.name: run for run in flight.runs if run.outcome in ("ok", "error")}
+    return [
+        _with_workers(path, alone[whole.name]) if whole.runs == 1 and whole.name in alone else whole
+        for whole in flight.cumulative
+    ]
+
+
+def _with_workers(path: Path, run: Profile) -> Profile:
+    """Add what the run's worker processes have recorded of it, in files beside its own."""
+    return run if run.part else with_workers(run, worker_parts(run.run_id, str(path.parent), None))
+
+
+def _texts(chosen: list[Found], others: list[Found]) -> Iterator[str]:
+    for path, flight in chosen:
+        yield f"{_headline(path, flight)}\n{printable(str(path))}\n"
+        unfinished = _unfinished(path, flight)
+        for profile in (*_ended(path, flight), *unfinished):
+            yield render(profile)
+        if unfinished and not flight.alive and not flight.closed:
+            yield "When it died nobody saw: what was open had been open for at least the time shown.\n"
+    if others:
+        yield f"There are {len(others)} more: `algoprof recover FILE` shows one, --all shows all.\n" + "".join(
+            f"  {_headline(path, flight)}\n    {printable(str(path))}\n" for path, flight in others[:_OTHERS_NAMED]
+        )
+
+
+def _headline(path: Path, flight: Flight) -> str:
+    if _is_totals(path):
+        return f"{sum(whole.runs for whole in flight.cumulative)} runs of programs that have ended, added up"
+    return f"{name(flight.program, 60)}, process {flight.pid}: {_end_of(flight)}"
+
+
+def _end_of(flight: Flight) -> str:
+    if flight.alive:
+        return "still running"
+    moment = datetime.fromtimestamp(flight.seen_ns / 1e9, UTC).astimezone()
+    when = f"{moment:%Y-%m-%d %H:%M:%S}, {_ago(time.time() - flight.seen_ns / 1e9)} ago"
+    return f"exited {when}" if flight.closed else f"killed, or left by os._exit; last seen {when}"
+
+
+def _ago(passed: float) -> str:
+    """Return about how long ago something was.
+
+    >>> _ago(0.4), _ago(318), _ago(5 * 86400)
+    ('0 s', '5 min', '5 days')
+    """
+    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
+        if passed >= 2 * size:
+            return f"{passed / size:.0f} {unit}"
+    return f"{max(0.0, passed):.0f} s"

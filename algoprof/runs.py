@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Any, overload
+    from typing import Any, Protocol, overload
 
     from algoprof.profiles.tree import Profile
     from algoprof.recorder.origins import Place
@@ -80,10 +80,18 @@ class Run:
         return found
 
     @process.never_raises
-    def record(self, granted: "Grant", attributes: dict[str, object] | None, place: tuple[str, int]) -> None:
+    def record(
+        self,
+        granted: "Grant",
+        attributes: dict[str, object] | None,
+        place: tuple[str, int],
+        *,
+        allocations: bool = False,
+    ) -> None:
         """Open it in the recorder. Inside another run it is also one of that run's sections."""
         table = process.run_table()
         facts = RunFacts(self.name)
+        facts.allocations = allocations
         facts.module, facts.line = place
         facts.timeout_ns, facts.source = granted.timeout_ns, granted.source
         facts.spent_ns = max(0, monotonic_ns() - granted.began_ns) if granted.timeout_ns else 0
@@ -222,7 +230,7 @@ def _open_one(run: Run | None) -> Run | None:
 class Profiled:
     """What `profile` returns: it opens a run each time it is entered, or the decorated function is called."""
 
-    __slots__ = ("_attributes", "_entered", "_name", "_place", "_timeout")
+    __slots__ = ("_allocations", "_attributes", "_entered", "_name", "_place", "_timeout")
 
     def __init__(
         self,
@@ -230,7 +238,10 @@ class Profiled:
         timeout: float | None = None,
         attributes: dict[str, object] | None = None,
         place: tuple[str, int] = ("", 0),
+        *,
+        allocations: bool = False,
     ) -> None:
+        self._allocations = allocations
         self._name = name
         self._timeout = timeout
         self._attributes = attributes
@@ -267,7 +278,9 @@ class Profiled:
         """
 
         def scope(name: str, module: str, line: int) -> "Profiled":
-            return Profiled(self._name or name, self._timeout, self._attributes, (module, line))
+            return Profiled(
+                self._name or name, self._timeout, self._attributes, (module, line), allocations=self._allocations
+            )
 
         return wrap(function, scope, whole_class=False)  # type: ignore[no-any-return]
 
@@ -279,7 +292,7 @@ class Profiled:
         granted = timeouts.grant(self._timeout, monotonic_ns()) if outer is None else outer.within(self._timeout)
         run = Run(self._name, granted, self)
         if not DISABLED:
-            run.record(granted, self._attributes, self._place)
+            run.record(granted, self._attributes, self._place, allocations=self._allocations)
         run.enter()
         if granted.timeout_ns:
             _watch(run)
@@ -310,14 +323,24 @@ class Profiled:
 
 if TYPE_CHECKING:
 
-    @overload
-    def profile(name: str = "", /, *, timeout: float | None = None, **attributes: object) -> Profiled: ...
+    class ProfileFactory(Protocol):
+        """What `profile` is to a type checker."""
 
-    @overload
-    def profile(name: F, /) -> F: ...
+        @overload
+        def __call__(self, name: str = "", /, *, timeout: float | None = None, **attributes: object) -> Profiled: ...
+
+        @overload
+        def __call__(self, name: F, /) -> F: ...
+
+        def with_options(self, *, allocations: bool = False) -> "ProfileFactory":
+            """Return a `profile` that measures more."""
+
+    profile: ProfileFactory
 
 
-def profile(name: "Any" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
+def profile(  # type: ignore[no-redef]  # a type checker sees the factory, with its options
+    name: "Any" = "", /, *, timeout: float | None = None, **attributes: object
+) -> "Any":
     """Open a run: one execution of an entry point, with a budget and a profile of its own.
 
     Use it as `with profile("job", timeout=60) as run:`, as `async with`, as `@profile(timeout=60)`, or as a bare
@@ -339,12 +362,48 @@ def profile(name: "Any" = "", /, *, timeout: float | None = None, **attributes: 
     >>> run.snapshot().name, run.snapshot().timeout
     ('job', 60.0)
     """
+    return _profiled(name, timeout, attributes)
+
+
+def _with_options(*, allocations: bool = False, **unknown: object) -> "Any":
+    """Return a `profile` that measures more; it is used as `profile` is.
+
+    Args:
+        allocations: whether to trace what Python allocates, with `tracemalloc`, which slows the run down. The peak is
+            in `Profile.allocation_peak`: over what was allocated when the run began, by the whole process.
+        unknown: none of them is known.
+
+    Raises:
+        TypeError: if there is no such option.
+
+    >>> from algoprof import profile
+    >>> with profile.with_options(allocations=True)("job") as run:
+    ...     held = bytearray(1_000_000)
+    >>> run.snapshot().allocation_peak > 1_000_000
+    True
+    """
+    if unknown:
+        raise TypeError(f"profile has no option {', '.join(unknown)}; it has allocations, and timeout as an argument")
+    if not allocations:
+        return profile
+    import tracemalloc  # noqa: F401, PLC0415  (here, and not in a run: a forked child could not finish the import)
+
+    def measured(name: "Any" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
+        return _profiled(name, timeout, attributes, allocations=True)
+
+    return measured
+
+
+profile.with_options = _with_options  # type: ignore[method-assign]
+
+
+def _profiled(name: "Any", timeout: float | None, attributes: dict[str, object], *, allocations: bool = False) -> "Any":
     seconds = timeouts.checked(timeout)
     if isinstance(name, str):
-        return Profiled(str(name), seconds, attributes or None, caller(2))
+        return Profiled(str(name), seconds, attributes or None, caller(3), allocations=allocations)
     if not callable(name) and not isinstance(name, (staticmethod, classmethod)):
         raise TypeError(f"a run is named by text or by a function, not by {name!r:.80}")
-    return Profiled("", seconds, attributes or None)(name)
+    return Profiled("", seconds, attributes or None, allocations=allocations)(name)
 
 
 @process.never_raises

@@ -5,6 +5,7 @@ import os
 from time import monotonic_ns, process_time_ns
 
 from algoprof.recorder import layout as at
+from algoprof.recorder.allocations import AllocationPeaks
 from algoprof.recorder.cgroups import ControlGroups, read_memory_peak
 from algoprof.recorder.flight import FlightFile, OutOfSpace
 
@@ -46,15 +47,15 @@ class Environments:
             self._words[self._process + at.ENVIRONMENT_GC_PAUSES] = 0
             self._words[self._process + at.ENVIRONMENT_GC_PAUSED] = 0
         self._measured = self._measure_collections()
-        self.allocations: Callable[[], None] | None = None
-        """Brings the allocation peaks up to date; set by whoever measures them."""
+        self._allocations = AllocationPeaks(self._note_allocation_peak)
 
-    def begin(self, slot: int, serial: int) -> None:
+    def begin(self, slot: int, serial: int, *, allocations: bool = False) -> None:
         """Write what is known when a run begins.
 
         Args:
             slot: the run's, a word offset.
             serial: the run's.
+            allocations: whether to measure how much is allocated.
         """
         if not self._base:
             return
@@ -73,6 +74,8 @@ class Environments:
         if not self._open:
             gc.callbacks.append(self._measured)
         self._open = (*self._open, record)
+        if allocations:
+            self._allocations.begin(slot)
 
     def end(self, slot: int) -> None:
         """Write what was counted during a run, and its peaks."""
@@ -83,6 +86,7 @@ class Environments:
         if not self._open:
             self._stop_measuring_collections()
         self.observe()
+        self._allocations.end(slot)
         words, process = self._words, self._process
         for word in (at.ENVIRONMENT_MEMORY_PEAK, at.ENVIRONMENT_GROUP_PEAK):
             words[record + word] = words[process + word]
@@ -117,8 +121,7 @@ class Environments:
             return
         words, process = self._words, self._process
         words[process + at.ENVIRONMENT_CPU] = process_time_ns()
-        if self.allocations is not None:
-            self.allocations()
+        self._allocations.observe()
         now = monotonic_ns()
         if now - self._read_ns < _FRESH_NS:
             return
@@ -132,8 +135,7 @@ class Environments:
             words[process + at.ENVIRONMENT_THROTTLED_PERIODS] = throttling[1]
             words[process + at.ENVIRONMENT_THROTTLED] = throttling[2]
 
-    def note_allocation_peak(self, slot: int, peak: int) -> None:
-        """Write how much a run has allocated at most, over what was allocated when it began, in bytes."""
+    def _note_allocation_peak(self, slot: int, peak: int) -> None:
         if self._base:
             self._words[self.record(slot) + at.ENVIRONMENT_ALLOCATION_PEAK] = peak
 
@@ -142,6 +144,7 @@ class Environments:
         self._base = 0
         self._open = ()
         self._stop_measuring_collections()
+        self._allocations.stop()
 
     def record(self, slot: int) -> int:
         """Return the word offset of the record of a run's slot."""

@@ -40,6 +40,7 @@ class Totals:
         self._bad: set[str] = set()
         self._folded: tuple[Profile, ...] = ()
         self._ledger: Ledger | None = None
+        self._parts: dict[str, Profile] = {}
 
     def batch(self, in_flight: "Iterable[tuple[str, int, float]]") -> Batch:
         """Return the totals by run name, the runs that are open and the calls in flight.
@@ -56,7 +57,23 @@ class Totals:
             every = [*(own.cumulative if own else ()), *self._gone, *self._folded]
             for ended in self._last.values():
                 every += ended
-        return Batch(_by_name(every), (), tuple(open_runs), calls)
+            every += self._settled_parts(open_runs)
+        return Batch(_by_name(every), (), _whole(open_runs), calls)
+
+    def _settled_parts(self, open_runs: list[Profile]) -> "Iterable[Profile]":
+        """Return what workers have done of others' runs so far: they end their parts of them late, or never.
+
+        While there is work open in a part, it counts as it did before: own time must not go down in between.
+        """
+        parts = [run for run in open_runs if run.part]
+        if not parts:
+            self._parts = {}
+            return ()
+        from algoprof.recorder.families import settled  # noqa: PLC0415  (as below)
+
+        so_far = {part.run_id: settled(part) or self._parts.get(part.run_id) for part in parts}
+        self._parts = {run_id: part for run_id, part in so_far.items() if part is not None}
+        return self._parts.values()
 
     def _read_others(self) -> list[Profile]:
         """Read what other processes left and return their open runs.
@@ -154,6 +171,15 @@ class Totals:
         if path not in self._bad:
             self._bad.add(path)
             self._losses.add("totals", "unreadable", 1)
+
+
+def _whole(open_runs: list[Profile]) -> tuple[Profile, ...]:
+    """Return the open runs, each with what workers have recorded of it."""
+    if not any(run.part for run in open_runs):
+        return tuple(open_runs)
+    from algoprof.recorder.families import joined  # noqa: PLC0415  (as below)
+
+    return tuple(run for run in joined(open_runs) if not run.part)
 
 
 def _own_flight() -> "Flight | None":

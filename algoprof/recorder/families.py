@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
 from algoprof.profiles.merging import merge_nodes
-from algoprof.profiles.tree import Profile
+from algoprof.profiles.tree import Node, Profile
 from algoprof.recorder import layout as at
 from algoprof.recorder.directory import flight_files
 from algoprof.recorder.flight import boot_id, process_start_time
@@ -89,7 +89,8 @@ def worker_parts(run_id: str, folder: str, own_path: str | None) -> list[Profile
         own_path: the calling process's own file, which it must not open.
     """
     kin = list(_kin(folder, own_path))
-    ids, found = {run_id}, set()
+    ids = {run_id}
+    found: set[str] = set()
     while True:
         more = {one.path: one for one in kin if any(parent in ids for _, parent in one.parts)}.keys() - found
         if not more:
@@ -102,7 +103,8 @@ def worker_parts(run_id: str, folder: str, own_path: str | None) -> list[Profile
 def workers_of(process: Process, folder: str, own_path: str | None) -> list[Flight]:
     """Return the flight files of a process's workers, and of theirs."""
     kin = list(_kin(folder, own_path))
-    family, found = {process}, set()
+    family: set[Process] = {process}
+    found: set[str] = set()
     while True:
         more = {one for one in kin if one.parent in family and one.process not in family}
         if not more:
@@ -118,7 +120,7 @@ def is_needed(path: str) -> bool:
     return kin is not None and kin.parent != (0, 0) and process_start_time(kin.parent[0]) == kin.parent[1]
 
 
-def _own_first(run: Profile, roots: tuple) -> tuple:  # type: ignore[type-arg]
+def _own_first(run: Profile, roots: tuple[Node, ...]) -> tuple[Node, ...]:
     own = {root.name for root in run.roots}
     return tuple(sorted(roots, key=lambda root: root.name not in own))
 
@@ -127,7 +129,8 @@ def _parts_of(run_id: str, others: Iterable[Profile]) -> list[Profile]:
     if not run_id:
         return []
     left = {run.run_id: run for run in others if run.part}
-    ids, parts = {run_id}, []
+    ids = {run_id}
+    parts: list[Profile] = []
     while True:
         found = [part for part in left.values() if part.parent_run_id in ids]
         if not found:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None = None) -> "Profile | None":
     """Return the profile of a request, or None if the algorithm recorded nothing for it.
 
-    Where several processes recorded runs of the request, the roots of the others stand beside the worker's own.
+    What its children recorded of its run is part of it. Where several processes recorded runs of the request, the roots
+    of the others stand beside the worker's own.
     The files of processes that have died are removed: what they hold belongs to this request or to an earlier one.
 
     Args:
@@ -27,9 +28,10 @@ def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None =
         return None
     from algoprof.profiles.merging import merge_nodes  # noqa: PLC0415  (only where a profile is wanted)
     from algoprof.recorder.directory import flight_files  # noqa: PLC0415
+    from algoprof.recorder.families import with_workers  # noqa: PLC0415
     from algoprof.recorder.reader import read  # noqa: PLC0415
 
-    found: list[Profile] = []
+    every: list[Profile] = []
     for path in flight_files(directory):
         try:
             flight = read(path, at_ns=died_ns)
@@ -37,7 +39,8 @@ def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None =
                 os.unlink(path)  # noqa: PTH108  (flight files are named by text)
         except (ProfileFileError, OSError):
             continue  # half-made, or just gone
-        found.extend(run for run in flight.runs if run.request_id == request_id)
+        every.extend(flight.runs)
+    found = [with_workers(run, every) for run in every if run.request_id == request_id and not run.part]
     ids = {run.run_id for run in found}
     outermost = [run for run in found if run.parent_run_id not in ids]
     if not outermost:

@@ -17,7 +17,7 @@ from algoprof.recorder.environment_reader import EnvironmentRecord
 
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
-_PATIENCE_SECONDS, _PAUSE_SECONDS = 0.2, 0.0001
+_PATIENCE_SECONDS, _PATIENCE_IN_ALL_SECONDS, _PAUSE_SECONDS = 0.2, 2.0, 0.0001  # with one row, and with a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,7 @@ class _Reading:
         self._names: list[tuple[str, str, int]] = [("", "", 0)]
         self._at_ns = at_ns
         self._only = serial
+        self._patience = _PATIENCE_IN_ALL_SECONDS
 
     def flight(self) -> Flight:
         self._read_names()
@@ -224,12 +225,15 @@ class _Reading:
 
     def _row(self, offset: int) -> Words:
         """Return a row that was not being written while it was read; of a dead writer, whatever it left."""
-        give_up = time.monotonic() + _PATIENCE_SECONDS
+        began = time.monotonic()
+        give_up = began + min(_PATIENCE_SECONDS, self._patience)
         while True:
             row = _ROW.unpack_from(self._view, offset)
             sequence = row[at.NODE_SEQUENCE]
-            is_true = not sequence % 2 and self._words[offset // 8] == sequence
-            if is_true or not self._alive or time.monotonic() > give_up:
+            if (not sequence % 2 and self._words[offset // 8] == sequence) or not self._alive:
+                return row
+            if time.monotonic() >= give_up:
+                self._patience -= time.monotonic() - began
                 return row
             time.sleep(_PAUSE_SECONDS)  # the writer may have been interrupted in the middle of the row
 

@@ -4,6 +4,7 @@ import json
 import stat
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -127,11 +128,19 @@ def _unfinished(path: Path, flight: Flight) -> list[Profile]:
 
 def _ended(path: Path, flight: Flight) -> list[Profile]:
     """Return the ended runs, one merged profile per name; where there was only one of a name, that run itself."""
-    alone = {run.name: run for run in flight.runs if run.outcome in ("ok", "error")}
+    single = {run.name: run for run in flight.runs if run.outcome in ("ok", "error")}
     return [
-        _with_workers(path, alone[whole.name]) if whole.runs == 1 and whole.name in alone else whole
+        _with_workers(path, _with_late(single[whole.name], whole))
+        if whole.runs == 1 and whole.name in single
+        else whole
         for whole in flight.cumulative
     ]
+
+
+def _with_late(run: Profile, whole: Profile) -> Profile:
+    """Return a run with the sections that outlived it: only the cumulative tree counts them."""
+    in_run, in_all = (sum(node.count for _, node in profile.paths()) for profile in (run, whole))
+    return replace(run, roots=whole.roots) if in_all > in_run else run
 
 
 def _with_workers(path: Path, run: Profile) -> Profile:

@@ -7,6 +7,7 @@ from algoprof.recorder.flight import FlightFile, OutOfSpace
 
 _SCRATCH_ENTRY = 16  # a word offset in the block's header: where an occurrence without an entry writes
 _RESERVED_ROWS = 16  # of a block's rows, kept for `(folded)`
+_LAST_ROWS = 2  # kept for it where the file is full, and the block never gets as many as it may have
 
 
 class Block:
@@ -80,7 +81,7 @@ class Block:
         self.settle()
         if self._rows_used >= self._limit - (0 if folded else _RESERVED_ROWS):
             return None
-        if not self._rows:
+        if len(self._rows) <= (0 if folded else _LAST_ROWS):
             start = self._grow(at.NODES)
             if start is None:
                 return None

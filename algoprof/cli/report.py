@@ -18,6 +18,7 @@ from algoprof.exporters.text.cells import name
 from algoprof.profiles.codec import to_json
 from algoprof.profiles.tree import Profile
 from algoprof.recorder import layout
+from algoprof.recorder.families import with_family
 from algoprof.recorder.reader import Flight, read
 
 _KINDS = "`Profile.save` and `algoprof demo` write profiles, and a process that uses algoprof writes a *.flight file"
@@ -49,7 +50,7 @@ def _read(file: Path) -> Profile | Flight:
     shown = printable(str(file))
     try:
         kind = _kind(file)
-        return Profile.load(file) if kind == "profile" else read(file)
+        return Profile.load(file) if kind == "profile" else with_family(file, read(file))
     except ProfileFileError as error:
         raise AlgoprofError(f"{error}; {_KINDS}") from error
     except FileNotFoundError:

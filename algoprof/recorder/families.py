@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
-from algoprof.profiles.merging import merge_nodes
+from algoprof.profiles.merging import merge, merge_nodes
 from algoprof.profiles.tree import Node, Profile
 from algoprof.recorder import layout as at
 from algoprof.recorder.directory import flight_files
-from algoprof.recorder.flight import boot_id, process_start_time
+from algoprof.recorder.flight import boot_id
 from algoprof.recorder.reader import Flight, read
 
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
@@ -65,9 +65,9 @@ def with_workers(run: Profile, others: Iterable[Profile]) -> Profile:
 def joined(runs: Iterable[Profile]) -> list[Profile]:
     """Return runs with their parts, where those are among them; a part whose run is not stays by itself."""
     every = list(runs)
-    whole = [with_workers(run, every) for run in every if not run.part]
-    taken = {part.run_id for run in every if not run.part for part in _parts_of(run.run_id, every)}
-    return whole + [run for run in every if run.part and run.run_id not in taken]
+    whole = [run for run in every if not run.part]
+    taken = {part.run_id for run in whole for part in _parts_of(run.run_id, every)}
+    return [with_workers(run, every) for run in whole] + [run for run in every if run.part and run.run_id not in taken]
 
 
 def settled(part: Profile) -> Profile | None:
@@ -114,10 +114,35 @@ def workers_of(process: Process, folder: str, own_path: str | None) -> list[Flig
     return list(_read(found))
 
 
-def is_needed(path: str) -> bool:
-    """Whether the process that started a worker still lives: then a closed file of that worker is kept for it."""
-    kin = _kin_of(path)
-    return kin is not None and kin.parent != (0, 0) and process_start_time(kin.parent[0]) == kin.parent[1]
+def with_family(path: str | os.PathLike[str], flight: Flight) -> Flight:
+    """Return what a flight file says together with what the process's workers left in the files beside it.
+
+    Args:
+        path: the file.
+        flight: what it says; the calling process's own is read with `own_flight`.
+    """
+    kin = _kin_of(os.fspath(path))
+    folder = os.path.dirname(os.path.abspath(path))
+    workers = workers_of(kin.process, folder, os.fspath(path)) if kin is not None else []
+    ids = {run.run_id for run in flight.runs}
+    parts = {run.run_id: run for one in workers for run in one.runs if run.part}
+    for run_id in ids:
+        parts |= {part.run_id: part for part in worker_parts(run_id, folder, os.fspath(path))}
+    runs = tuple(with_workers(run, (*flight.runs, *parts.values())) for run in flight.runs)
+    unfinished = [run for run in flight.runs if run.outcome in ("open", "killed")]
+    shown = [part for run in unfinished for part in _parts_of(run.run_id, parts.values())]
+    seen = {part.run_id for part in shown}
+    elsewhere = {part.name for part in shown if part.outcome == "ok"}  # their totals hold what these runs show
+    added = [whole for one in workers for whole in one.cumulative if whole.name not in elsewhere]
+    added += [part for part in parts.values() if part.outcome in ("open", "killed") and part.run_id not in seen]
+    return replace(flight, runs=runs, cumulative=_by_name([*flight.cumulative, *added]))
+
+
+def _by_name(profiles: list[Profile]) -> tuple[Profile, ...]:
+    same: dict[str, list[Profile]] = {}
+    for profile in profiles:
+        same.setdefault(profile.name, []).append(profile)
+    return tuple(several[0] if len(several) == 1 else merge(several, name) for name, several in same.items())
 
 
 def _own_first(run: Profile, roots: tuple[Node, ...]) -> tuple[Node, ...]:

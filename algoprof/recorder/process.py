@@ -301,13 +301,16 @@ def _fold(folder: str, own: str = "") -> None:
 def _forget() -> None:
     """In a forked child: the parent's file is the parent's; the child makes its own when it first records."""
     global _table, _flight, _lock, _origin, _shares  # noqa: PLW0603  (the one recorder of the process)
-    if _table is not None:
-        _origin = of_fork(_table)
-        _table.writer.inherited = True
-        _table.environments.abandon()
-    activate(None)
-    _table = _flight = _shares = None
+    table, _table = _table, None
+    _flight = _shares = None
     _lock = RLock()
+    if table is not None:
+        table.writer.inherited = True
+        table.environments.abandon()
+    activate(None)
+    if table is not None:
+        with suppress(Exception):  # what is not known of the parent is left out
+            _origin = of_fork(table)
 
 
 def _wait_for_imports() -> None:

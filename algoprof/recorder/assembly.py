@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 from algoprof.profiles.histogram import Histogram
 from algoprof.profiles.tree import Node, Profile, RunOutcome, Span, SpanKind
@@ -195,12 +196,15 @@ def _node(node: _Mutable, names: Names, clock: Clock) -> Node:
 _OPEN_SPANS = 16  # of one node, in a profile
 
 
+_BUCKETS = range(at.HISTOGRAM_WORDS)
+
+
 def _histogram(rows: list[Words]) -> Histogram:
     counts: dict[int, int] = {}
     for row in rows:
-        for bucket, count in enumerate(row[at.NODE_HISTOGRAM : at.NODE_HISTOGRAM + at.HISTOGRAM_WORDS]):
-            if count > 0:
-                counts[bucket] = counts.get(bucket, 0) + count
+        words = row[at.NODE_HISTOGRAM : at.NODE_HISTOGRAM + at.HISTOGRAM_WORDS]
+        for bucket in compress(_BUCKETS, words):  # nearly all are empty
+            counts[bucket] = counts.get(bucket, 0) + max(0, words[bucket])
     return Histogram(tuple(sorted(counts.items())))
 
 

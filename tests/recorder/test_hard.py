@@ -136,7 +136,6 @@ try:
             if len(place) > 1:
                 assert node.histogram.count == node.count >= last.get(place, 0), (place, node)
                 assert node.shortest_ns * node.count <= node.closed_ns <= node.longest_ns * node.count, (place, node)
-                assert node.errors * 2 == node.count or place[-1] != "fails", (place, node)
                 last[place] = node.count
                 rows += 1
     assert process.poll() is None
@@ -153,12 +152,13 @@ from algoprof import profile, propagate, section
 from algoprof.recorder import process
 
 def work(number):
-    held = [section(f"{number} {n}") for n in range(6)]
+    held = [section(f"{number} {n}") for n in range(24)]
     while True:
         for each in held:
             with each:
                 pass
 
+sys.setswitchinterval(0.0005)  # for a thread may lose its turn in the middle of a row, and a reader waits for it
 with profile("job"):
     workers = [threading.Thread(target=propagate(work), args=(number,), daemon=True) for number in range(2)]
     for worker in workers:

@@ -1,5 +1,7 @@
 """What a type checker must see of decorated code. test_typing.py has mypy read it; `# E:` names the errors wanted."""
 
+import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterator
 
 import algoprof
@@ -39,6 +41,18 @@ async def events() -> AsyncIterator[str]:
 
 
 @section
+@functools.cache
+def cached(n: int) -> str:
+    return str(n)
+
+
+@section
+@contextlib.contextmanager
+def opened_file(path: str) -> Iterator[bytes]:
+    yield path.encode()
+
+
+@section
 class Model:
     size: int = 1
 
@@ -66,6 +80,12 @@ def uses() -> None:
         opened: Run = run
         left: float = budget().remaining
         name: int = run.snapshot().name  # E: incompatible types in assignment
+    hits: str = cached.cache_info().hits  # E: incompatible types in assignment
+    with opened_file(1) as data:  # E: incompatible type "int"
+        data.lower()
+    half = section(functools.partial(fetch, "a"))
+    half.lower()  # E: has no attribute "lower"
+    print(half.func, half(retries=1).hex(), hits)
     print(algoprof.sectoin)  # E: Module has no attribute "sectoin"
     print(good, text, shares, opened, left, name)
 

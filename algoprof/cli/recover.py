@@ -157,7 +157,8 @@ def _texts(chosen: list[Found], others: list[Found]) -> Iterator[str]:
         if unfinished and not flight.alive and not flight.closed:
             yield "When it died nobody saw: what was open had been open for at least the time shown.\n"
     if others:
-        yield f"There are {len(others)} more: `algoprof recover FILE` shows one, --all shows all.\n" + "".join(
+        more = f"There {'is' if len(others) == 1 else 'are'} {len(others)} more"
+        yield f"{more}: `algoprof recover FILE` shows one, --all shows all.\n" + "".join(
             f"  {_headline(path, flight)}\n    {printable(str(path))}\n" for path, flight in others[:_OTHERS_NAMED]
         )
 

@@ -50,6 +50,10 @@ def stand_in(target: "Any", call: "Callable[..., Any]", again: "Callable[[Any], 
         made = copy.deepcopy(target, memo)
         return self if made is target else again(made)
 
+    def bound(self: object, owner: object, owned_by: type | None = None) -> "Any":
+        does_not = owner is None or target.__get__(owner, owned_by) is target
+        return self if does_not else MethodType(self, owner)  # type: ignore[arg-type]  # it is callable
+
     members: dict[str, Any] = {
         "__call__": staticmethod(call),
         "__copy__": copied,
@@ -61,8 +65,8 @@ def stand_in(target: "Any", call: "Callable[..., Any]", again: "Callable[[Any], 
         "__setattr__": lambda _, name, value: setattr(target, name, value),
         "__slots__": ("__weakref__",),
     }
-    if hasattr(kind, "__get__") and kind is not MethodType:  # it binds, as a cached method does
-        members["__get__"] = lambda self, owner, _=None: self if owner is None else MethodType(self, owner)
+    if hasattr(kind, "__get__"):  # it may bind, as a cached method does
+        members["__get__"] = bound
     return type(kind.__name__, (), _special_methods(target) | members)()
 
 

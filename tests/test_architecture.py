@@ -25,7 +25,9 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "standins": set(),
     "wrapping": {"errors", "standins"},
     "propagation": {"recorder", "timeouts", "budgets", "sections", "runs"},
-    "sections": {"errors", "profiles", "recorder", "wrapping"},
+    "sections": {"errors", "profiles", "recorder", "wrapping", "measuring"},
+    "devices": {"errors", "recorder"},
+    "measuring": {"errors", "devices", "recorder", "sections", "wrapping"},
     "watcher": {"errors", "profiles", "recorder", "budgets", "runs", "delivery"},
     "runs": {"errors", "profiles", "recorder", "timeouts", "budgets", "wrapping", "sections", "watcher", "delivery"},
     "exporters": {"_version", "errors", "profiles", "settings"},
@@ -37,6 +39,7 @@ MAY_IMPORT |= {room: {*MAY_IMPORT, "server", "cli", "algoprof"} for room in ("se
 ONLY_INSIDE_FUNCTIONS = {  # for the cold start of an algorithm, and against circles
     ("settings", "delivery"),
     ("budgets", "recorder"),
+    ("sections", "measuring"),
     ("runs", "delivery"),
     ("watcher", "delivery"),
     ("delivery", "exporters"),

@@ -85,7 +85,7 @@ class Handover:
         """Return it as plain values, with the moment, so that another machine's clocks can be told apart."""
         place, granted = self.place, self.granted
         return (
-            (place.run_id, place.run_name, place.path) if place is not None else None,
+            (place.run_id, place.run_name, place.path, place.span) if place is not None else None,
             (granted.source, granted.timeout_ns, granted.began_ns, granted.request_id) if granted is not None else None,
             (boot_id(), monotonic_ns(), time.time_ns()),
         )
@@ -138,7 +138,7 @@ def _place() -> Place | None:
 
 def _received(
     function: "Callable[..., Any]",
-    place: "tuple[bytes, str, tuple[str, ...]] | None",
+    place: "tuple[bytes, str, tuple[str, ...], int] | None",
     granted: "tuple[str, int, int, str] | None",
     moment: tuple[bytes, int, int],
 ) -> Propagated:

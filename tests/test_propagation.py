@@ -116,9 +116,8 @@ def test_in_this_process(boundary):
         ("job", "fan out", "step", "inner"): 4,
     }
     fan_out, found = taken.node("job", "fan out"), taken.node("job", "fan out", "step")
-    assert found.concurrent is (
-        boundary is not by_call_soon
-    )  # a callback runs between the steps of its own task's loop
+    if boundary is not by_call_soon:  # a callback has a context of its own, but no task, as the section around the loop
+        assert found.concurrent
     assert not found.children[0].concurrent
     if found.concurrent:
         assert fan_out.self_ns == fan_out.total_ns
@@ -275,6 +274,21 @@ if __name__ == "__main__":
     assert (done.stdout, done.stderr) == ("-1\n1 ok\n", "")
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_the_budget_crosses_where_nothing_is_recorded(run_python, method):
+    done = run_python(
+        HEAD
+        + f"""
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, multiprocessing.get_context({method!r})) as pool, profile("job", timeout=60) as run:
+        remaining = pool.submit(propagate(step)).result()[1]
+        print(run.budget.remaining <= remaining < 60)
+""",
+        env={"ALGOPROF_DISABLED": "1"},
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 @pytest.mark.parametrize("handed_on", ["propagate", "as it is"])
 def test_a_killed_worker_is_counted(run_python, handed_on):
     done = run_python(
@@ -392,6 +406,8 @@ class TestAPropagatedFunction:
             carried = pickle.loads(pickle.dumps(propagate(step)))
             carried()
             carried()
+            spans = {span.parent_id for span in run.snapshot().node("job", "here", "step").spans}
+            assert spans == {run.snapshot().node("job", "here").spans[0].span_id}
             assert run.snapshot().node("job", "here", "step").count == 2
 
     def test_a_section_named_as_the_one_it_stands_in_is_no_recursion(self):

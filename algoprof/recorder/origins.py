@@ -21,14 +21,16 @@ class Place:
         run_id: 16 bytes.
         run_name: what the run is called.
         path: the names of the node and of those above it, the root's first.
+        span: the occurrence of that node; 0 if it is not known.
     """
 
-    __slots__ = ("path", "run_id", "run_name")
+    __slots__ = ("path", "run_id", "run_name", "span")
 
-    def __init__(self, run_id: bytes, run_name: str, path: tuple[str, ...]) -> None:
+    def __init__(self, run_id: bytes, run_name: str, path: tuple[str, ...], span: int = 0) -> None:
         self.run_id = run_id
         self.run_name = run_name
         self.path = path
+        self.span = span
 
 
 class Origin:
@@ -51,7 +53,12 @@ class Origin:
 
 
 def implicit_run_id(pid: int, start_time: int) -> bytes:
-    """Return the id of a process's implicit run. It is never sent: whoever knows the process knows it."""
+    """Return the id of a process's implicit run. It is never sent: whoever knows the process knows it.
+
+    Where nothing tells when a process started, only forked children know it.
+    """
+    if not start_time:
+        return os.urandom(16)
     try:
         namespace = os.stat("/proc/self/ns/pid").st_ino  # containers count their processes apart, on one boot
     except OSError:
@@ -84,7 +91,7 @@ def here(table: "RunTable") -> Place:
         link = words[row + at.NODE_PARENT]
         names.append(table.name_of(link >> 32))
         row = (link & at.REFERENCE_MASK) << 3
-    return Place(run.run_id, run.title, tuple(reversed(names)))
+    return Place(run.run_id, run.title, tuple(reversed(names)), occurrence.span)
 
 
 def of_fork(table: "RunTable") -> Origin:

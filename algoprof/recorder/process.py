@@ -285,7 +285,7 @@ def close() -> None:
     run = _table.end_implicit()
     if run is not None:
         if on_implicit_end is not None and not run.part:  # a part is handed on with its run
-            on_implicit_end(_table.seconds(run), lambda: own_run(run))
+            on_implicit_end(_table.seconds(run), lambda: run_with_workers(run))
         _table.release(run)
     _table.environments.abandon()
     _flight.finish()

@@ -59,6 +59,7 @@ class Shares:
             self._open.move_to_end(place.run_id)
             share.busy += 1
             anchor = self._anchor(share, place.path)
+            anchor.span = place.span
         self._table.writer.current.set(anchor)
         return share
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from algoprof.recorder import process
-from algoprof.recorder.writer import Occurrence, SectionBase, Writer
+from algoprof.recorder.writer import Occurrence, SectionBase, Writer, quickened
 from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
@@ -33,8 +33,7 @@ class Section(SectionBase):
     def resolve(self) -> "Writer":
         """Return this process's writer, and learn what number it has for the name."""
         writer = process.run_table().writer
-        self._number = writer.flight.name(self._name, *self._place)
-        self._writer = writer
+        self.bind(writer, writer.flight.name(self.name, *self.place))
         return writer
 
     fault = staticmethod(process.count_error)
@@ -50,7 +49,7 @@ class Section(SectionBase):
         'Hello, world'
         """
         return wrap(  # type: ignore[no-any-return]
-            function, lambda _, module, line: Section(self._name, self._attributes, (module, line)), whole_class=False
+            function, lambda _, module, line: Section(self.name, self.attributes, (module, line)), whole_class=False
         )
 
     @process.never_raises
@@ -61,8 +60,8 @@ class Section(SectionBase):
         >>> with algoprof.section("infer", model="v3") as s:
         ...     s.set(labels=12)
         """
-        writer = self._writer
-        occurrence = writer.innermost(self._number) if writer is not None else None
+        writer = self.writer
+        occurrence = writer.innermost(self.number) if writer is not None else None
         if writer is not None and occurrence is not None:
             writer.set_attributes(occurrence, attributes)
 
@@ -85,7 +84,7 @@ class Section(SectionBase):
             opened.row.run.writer.resume(opened)
 
     def __repr__(self) -> str:
-        return f"section({self._name!r})"
+        return f"section({self.name!r})"
 
 
 class _NoSection:
@@ -144,14 +143,12 @@ def section(name: "Any", /, **attributes: object) -> "Any":
     if type(name) is str:
         if DISABLED:
             return _NO_SECTION
-        if attributes:
-            return Section(name, attributes, caller(2))
         found = _named.get(name)
         if found is None:
             found = Section(name, None, caller(2))
             if len(_named) < _NAMED_LIMIT:
                 _named[name] = found
-        return found
+        return Section(name, attributes, found.place) if attributes else found
     if isinstance(name, str):
         return section(str(name), **attributes)
     if attributes:
@@ -159,6 +156,10 @@ def section(name: "Any", /, **attributes: object) -> "Any":
     if not callable(name) and not isinstance(name, (staticmethod, classmethod)):
         raise TypeError(f"a section is made from a name or a function, not from {name!r:.80}")
     return name if DISABLED else wrap(name, lambda called, module, line: Section(called, None, (module, line)))
+
+
+if not TYPE_CHECKING and not DISABLED:
+    section = quickened(section, Section, _named)
 
 
 def caller(depth: int) -> tuple[str, int]:

@@ -221,16 +221,20 @@ def _leave_of(writer: Writer) -> "Callable[..., None]":
 class SectionBase:
     """What a section does when it is entered and left; `algoprof.sections` makes it whole."""
 
-    __slots__ = ("_attributes", "_name", "_number", "_place", "_writer")
+    __slots__ = ("attributes", "name", "number", "place", "writer")
 
     def __init__(
         self, name: str, attributes: dict[str, object] | None = None, place: tuple[str, int] = ("", 0)
     ) -> None:
-        self._name = name
-        self._attributes = attributes
-        self._place = place
-        self._writer: Writer | None = None
-        self._number = 0
+        self.name = name
+        self.attributes = attributes
+        self.place = place
+        self.writer: Writer | None = None
+        self.number = 0
+
+    def bind(self, writer: Writer, number: int) -> None:
+        """Use a writer from now on, which knows the name by a number."""
+        self.writer, self.number = writer, number
 
     def resolve(self) -> Writer:
         """Return this process's writer, and learn what number it has for the name."""
@@ -242,50 +246,50 @@ class SectionBase:
 
     def __enter__(self) -> "Self":
         try:
-            writer = self._writer
+            writer = self.writer
             if writer is None or writer is not _active:
                 writer = self.resolve()
             caller = _frame(1)
             if caller.f_code.co_flags & _GENERATOR:
-                writer.enter_held(self._number, self._attributes, caller)
+                writer.enter_held(self.number, self.attributes, caller)
             else:
-                writer.enter(self._number, self._attributes)
+                writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        writer = self._writer
+        writer = self.writer
         if writer is not None:
             self._leave_from(writer, _frame(1), error)
 
     def __aenter__(self) -> "Any":
         try:
-            writer = self._writer
+            writer = self.writer
             if writer is None or writer is not _active:
                 writer = self.resolve()
             caller = _frame(1)
             if caller.f_code.co_flags & _GENERATOR:
-                writer.enter_held(self._number, self._attributes, caller)
+                writer.enter_held(self.number, self.attributes, caller)
             else:
-                writer.enter(self._number, self._attributes)
+                writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
         return ready(self)
 
     def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
-        writer = self._writer
+        writer = self.writer
         if writer is not None:
             self._leave_from(writer, _frame(1), error)
         return ready(None)
 
     def _leave_from(self, writer: Writer, caller: "FrameType", error: BaseException | None) -> None:
         try:
-            if writer.holds and caller.f_code.co_flags & _GENERATOR and writer.leave_held(self._number, caller, error):
+            if writer.holds and caller.f_code.co_flags & _GENERATOR and writer.leave_held(self.number, caller, error):
                 return
             occurrence = writer.current.get()
-            if occurrence is None or occurrence.closed or occurrence.name != self._number:
-                occurrence = writer.innermost(self._number)
+            if occurrence is None or occurrence.closed or occurrence.name != self.number:
+                occurrence = writer.innermost(self.number)
             if occurrence is not None:
                 writer.leave(occurrence, error)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -294,10 +298,10 @@ class SectionBase:
     def enter(self) -> Occurrence | None:
         """Open an occurrence, and return it; None if the recorder failed, which is counted."""
         try:
-            writer = self._writer
+            writer = self.writer
             if writer is None or writer is not _active:
                 writer = self.resolve()
-            return writer.enter(self._number, self._attributes)
+            return writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
             return None
@@ -318,6 +322,11 @@ def activate(writer: Writer | None) -> None:
     """Say who records in this process from now on."""
     global _active  # noqa: PLW0603  (the one recorder of the process)
     _active = writer
+
+
+def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]") -> "Any":  # noqa: ARG001  (the twin's)
+    """Return `function` as it is: the compiled writer has a `section` that finds the names it knows faster."""
+    return function
 
 
 async def ready(value: object) -> object:

@@ -115,7 +115,7 @@ class ColdWriter:
         words[entry + at.OPEN_PARENT_SPAN] = above.span if above is not None else 0
         if attributes:
             self.keep_attributes(occurrence, attributes)
-        self.current.set(occurrence)
+        self.set_current(occurrence)
         words[entry + at.OPEN_STARTED] = occurrence.started = monotonic_ns()
         words[entry] = row.offset >> 3 | occurrence.flags << 32
         return occurrence
@@ -125,7 +125,7 @@ class ColdWriter:
         before = self.current.get()
         own = self.holds.get(frame)
         if own is not None:
-            self.current.set(own)
+            self.set_current(own)
         occurrence = self.enter(name, attributes)
         occurrence.held = Held(frame, before)
         self.holds[frame] = occurrence
@@ -141,7 +141,7 @@ class ColdWriter:
         innermost = self.current.get() is found
         self.leave(found, error)
         if innermost:
-            self.current.set(found.held.before)
+            self.set_current(found.held.before)
         if self.holds.get(frame) is found:
             outer = found.above
             if outer is not None and outer.held is not None and outer.held.frame is frame and not outer.closed:
@@ -149,6 +149,10 @@ class ColdWriter:
             else:
                 del self.holds[frame]
         return True
+
+    def set_current(self, occurrence: "Occurrence | None") -> None:
+        """Make an occurrence the context's innermost."""
+        self.current.set(occurrence)
 
     def scope(self) -> object:
         """Return what tells nested from concurrent: an occurrence is nested in one of the same thread and scope."""
@@ -209,7 +213,7 @@ class ColdWriter:
         while top is not None and top.closed:
             top = top.above if top.held is None else top.held.before
         if top is not innermost:
-            self.current.set(top)
+            self.set_current(top)
         block, row = self.block(), occurrence.row
         if block is not row.block or row.run.ended:
             self._leave_elsewhere(occurrence, block, ended, error)
@@ -276,7 +280,7 @@ class ColdWriter:
         if steps is not None:
             steps.active += monotonic_ns() - steps.resumed
             steps.inner = self.current.get()
-            self.current.set(steps.saved)
+            self.set_current(steps.saved)
             if not occurrence.closed and not self.inherited:
                 self._words[occurrence.entry + at.OPEN_ACTIVE] = steps.active
 
@@ -285,7 +289,7 @@ class ColdWriter:
         steps = occurrence.steps
         if steps is not None:
             steps.saved = self.current.get()
-            self.current.set(steps.inner)
+            self.set_current(steps.inner)
             steps.resumed = monotonic_ns()
 
     def block(self) -> Block:

@@ -189,7 +189,7 @@ ENVIRONMENT_BEFORE = 16  # added to a counter's word: what the process's counter
 SEGMENT_WORDS = SEGMENT_BYTES // 8
 FOLDED_LIMIT = SEGMENT_WORDS // 2  # processes that the directory's totals remember by name
 
-_KEY_MAX, _VALUE_MAX = 48, 96
+KEY_MAX, VALUE_MAX = 48, 96
 _LENGTH = struct.Struct("<H")
 _INTEGER = struct.Struct("<q")
 _FLOAT = struct.Struct("<d")
@@ -208,9 +208,9 @@ def encode_attributes(attributes: dict[str, object], room: int = SPAN_ATTRIBUTES
     for key, value in attributes.items():
         name = key.encode("utf-8", "replace")
         tag, data = _encode_value(value)
-        if len(name) > _KEY_MAX or len(data) > _VALUE_MAX:
+        if len(name) > KEY_MAX or len(data) > VALUE_MAX:
             lost += 1
-            name, data = _cut(name, _KEY_MAX), _cut(data, _VALUE_MAX)
+            name, data = _cut(name, KEY_MAX), _cut(data, VALUE_MAX)
         if len(body) + len(name) + len(data) + 5 > room:
             lost += 1
             continue

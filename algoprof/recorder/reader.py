@@ -114,10 +114,10 @@ class _Reading:
         self._patience = _PATIENCE_IN_ALL_SECONDS
 
     def flight(self) -> Flight:
-        self._read_names()
         runs = list(self._runs())
         rows = list(self._rows())
         opens = list(self._opens())
+        self._read_names()  # last: a name is there before what refers to it
         clock = self._clock(runs, rows, opens)
         program = self._text(at.PROGRAM_AT, at.PROGRAM_BYTES)
         pid = self._words[at.HEADER_PID]

@@ -209,7 +209,7 @@ class RunTable:
                 self._implicit = self._open(run, facts, None)
                 if self._origin is not None:
                     self._words[run.root.row.offset + at.NODE_FLAGS] |= at.INHERITED
-                self.writer.current.set(around)
+                self.writer.set_current(around)
             return self._implicit.root
 
     @property

@@ -60,7 +60,7 @@ class Shares:
             share.busy += 1
             anchor = self._anchor(share, place.path)
             anchor.span = place.span
-        self._table.writer.current.set(anchor)
+        self._table.writer.set_current(anchor)
         return share
 
     def leave(self, share: Share) -> None:

@@ -1,18 +1,39 @@
-"""Compiles the writer where there is a compiler; without one its twin in Python records, and says so."""
+"""Compiles the writer where there is a compiler; without one its twin in Python records, and the build says so once."""
 
 from pathlib import Path
 
+from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+RECORDER = Path("algoprof", "recorder")
+
+
+class BuildWriter(build_ext):
+    """Goes on where the writer cannot be compiled."""
+
+    def build_extension(self, extension: Extension) -> None:
+        """Compile one extension, or say what is missing."""
+        try:
+            super().build_extension(extension)
+        except Exception as error:  # noqa: BLE001  (whatever a compiler or its absence raises)
+            self.warn(
+                f"algoprof's compiled writer cannot be built ({error}), so its twin in Python records, at some ten "
+                "times the cost. It needs a C compiler and Python's headers; on Debian: apt-get install gcc python3-dev"
+            )
+
 
 setup(
-    ext_modules=[
+    cmdclass={"build_ext": BuildWriter},
+    ext_modules=cythonize(
         Extension(
             "algoprof.recorder._native",
-            ["algoprof/recorder/_native.pyx"],
-            depends=[str(path) for path in Path("algoprof/recorder").glob("_native_*.pxi")]
-            + ["algoprof/recorder/_interpreter.h"],
+            [str(RECORDER / "_native.pyx")],
+            depends=[str(path) for path in [*RECORDER.glob("_native_*.pxi"), RECORDER / "_interpreter.h"]],
             extra_compile_args=["-O3"],
             optional=True,
-        )
-    ]
+        ),
+        build_dir="build",
+        include_path=[str(RECORDER)],
+    ),
 )

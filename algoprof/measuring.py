@@ -14,20 +14,11 @@ from algoprof.wrapping import wrap
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType, TracebackType
-    from typing import Any, Protocol, Self, overload
+    from typing import Any, Self
 
     from algoprof.devices import CudaTimes, Lap
     from algoprof.recorder.writer import Occurrence
-    from algoprof.sections import F
-
-    class SectionFactory(Protocol):
-        """What `section.with_options` returns: it is used as `section` is."""
-
-        @overload
-        def __call__(self, name: str, /, **attributes: object) -> Section: ...
-
-        @overload
-        def __call__(self, name: F, /) -> F: ...
+    from algoprof.sections import F, SectionFactory
 
 
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
@@ -70,7 +61,8 @@ def with_options(*, cpu: bool = False, device: str | None = None, **unknown: obj
             raise TypeError('to decorate with attributes, give the section a name: @timed("name", key=value)')
         return wrap(name, lambda called, module, line: MeasuredSection(called, None, (module, line), options))
 
-    return timed
+    timed.with_options = with_options  # type: ignore[attr-defined]
+    return timed  # type: ignore[return-value]  # a function that has one more name
 
 
 class Options:

@@ -4,13 +4,13 @@ import os
 import sys
 
 from algoprof.recorder import process
-from algoprof.recorder.writer import Occurrence, SectionBase, Writer, quickened
+from algoprof.recorder.writer import NoSectionBase, Occurrence, SectionBase, Writer, quickened
 from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self, TypeVar, overload
+    from typing import Any, Protocol, TypeVar, overload
 
     F = TypeVar("F", bound="Callable[..., Any] | staticmethod[..., Any] | classmethod[Any, ..., Any]")
 
@@ -87,20 +87,10 @@ class Section(SectionBase):
         return f"section({self.name!r})"
 
 
-class _NoSection:
+class _NoSection(NoSectionBase):
     """What `section(name)` is while recording is disabled: it does nothing, in every form."""
 
-    def __enter__(self) -> "Self":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    async def __aenter__(self) -> "Self":
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        pass
+    __slots__ = ()
 
     def __call__(self, function: "F") -> "F":
         return function
@@ -113,14 +103,22 @@ _NO_SECTION = _NoSection()
 
 if TYPE_CHECKING:
 
-    @overload
-    def section(name: str, /, **attributes: object) -> Section: ...
+    class SectionFactory(Protocol):
+        """What `section` is to a type checker."""
 
-    @overload
-    def section(name: F, /) -> F: ...
+        @overload
+        def __call__(self, name: str, /, **attributes: object) -> Section: ...
+
+        @overload
+        def __call__(self, name: F, /) -> F: ...
+
+        def with_options(self, *, cpu: bool = False, device: str | None = None) -> "SectionFactory":
+            """Return a `section` that measures more."""
+
+    section: SectionFactory
 
 
-def section(name: "Any", /, **attributes: object) -> "Any":
+def section(name: "Any", /, **attributes: object) -> "Any":  # type: ignore[no-redef]  # the factory to a type checker
     """Time a named stretch of code.
 
     Use it as `with section("load"):`, as `async with`, as `@section("load")`, or as a bare `@section`, which takes the
@@ -153,13 +151,18 @@ def section(name: "Any", /, **attributes: object) -> "Any":
         return section(str(name), **attributes)
     if attributes:
         raise TypeError('to decorate with attributes, give the section a name: @section("name", key=value)')
-    if not callable(name) and not isinstance(name, (staticmethod, classmethod)):
-        raise TypeError(f"a section is made from a name or a function, not from {name!r:.80}")
     return name if DISABLED else wrap(name, lambda called, module, line: Section(called, None, (module, line)))
 
 
-if not TYPE_CHECKING and not DISABLED:
-    section = quickened(section, Section, _named)
+def _with_options(*, cpu: bool = False, device: str | None = None, **unknown: object) -> "Any":
+    from algoprof import measuring  # noqa: PLC0415  (few measure more)
+
+    return measuring.with_options(cpu=cpu, device=device, **unknown)
+
+
+if not TYPE_CHECKING:
+    section = quickened(section, Section, _named, _NO_SECTION if DISABLED else None)
+section.with_options = _with_options  # type: ignore[method-assign]
 
 
 def caller(depth: int) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """What is built and installed: every module, the type marker, the command, and no need for what only extras bring."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -22,15 +23,22 @@ def modules() -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    """A folder with the sdist, and with the wheel built from it, of the files that git knows or would add."""
-    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("built")
+def sources(tmp_path_factory) -> Path:
+    """A copy of the files that git knows or would add."""
+    source = tmp_path_factory.mktemp("source")
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0"):
         if name and (ROOT / name).exists():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(source))
+    return source
+
+
+@pytest.fixture(scope="module")
+def built(sources, tmp_path_factory) -> Path:
+    """A folder with the sdist, and with the wheel built from it."""
+    out = tmp_path_factory.mktemp("built")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(sources))
     return out
 
 
@@ -66,6 +74,33 @@ def test_the_sdist_holds_every_module_as_a_file(built):
     with tarfile.open(sdist) as archive:
         files = {member.name.partition("/")[2] for member in archive if member.isfile()}
     assert modules() | {"algoprof/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= files
+
+
+def test_the_wheel_holds_the_compiled_writer_and_not_its_source(built):
+    (wheel,) = built.glob("*.whl")
+    recorder = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("algoprof/recorder/_")}
+    compiled = [name for name in recorder if name.startswith("algoprof/recorder/_native.")]
+    assert len(compiled) == 1, recorder
+    assert compiled[0].endswith((".so", ".pyd"))
+    assert recorder == {compiled[0], "algoprof/recorder/__init__.py", "algoprof/recorder/_python.py"}
+
+
+def test_without_a_compiler_the_build_says_so_once_and_goes_on(sources, tmp_path):
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(sources)]
+    done = subprocess.run(
+        command,
+        check=False,
+        env=os.environ | {"CC": "/nonexistent/compiler"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("its twin in Python records") == 1, done.stdout
+    assert "apt-get install gcc python3-dev" in done.stdout
+    (wheel,) = tmp_path.glob("*.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if "_native" in name]
 
 
 def test_without_extras_everything_imports_but_what_the_extras_are_for(installed):

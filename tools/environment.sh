@@ -46,3 +46,8 @@ echo "==> installing algoprof and what it needs into $folder (the first time tak
 "$folder/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
     --config-settings editable_mode=compat --constraint constraints.txt --editable ".[$extras]" ||
     fail "pip could not install the packages, for the reason above; it needs a package index within reach"
+
+case $("$folder/bin/python" -c 'from algoprof.recorder import backend; print(backend)') in
+native) ;;
+*) echo "==> the compiled writer could not be built, so sections are recorded in Python, at some ten times the cost; on Debian: apt-get install gcc python3-dev, make clean, and again" ;;
+esac

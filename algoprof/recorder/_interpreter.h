@@ -76,6 +76,15 @@ static inline PyObject *algoprof_new(PyObject *cls, PyObject *arguments) {
     return ((PyTypeObject *)cls)->tp_new((PyTypeObject *)cls, arguments, NULL);
 }
 
+/* Have the instances of a class be called through the function whose address they keep at an offset. */
+static inline void algoprof_use_vectorcall(PyObject *cls, Py_ssize_t offset) {
+    PyTypeObject *type = (PyTypeObject *)cls;
+    type->tp_vectorcall_offset = offset;
+    type->tp_call = PyVectorcall_Call;
+    type->tp_flags |= Py_TPFLAGS_HAVE_VECTORCALL;
+    PyType_Modified(type);
+}
+
 /* The frame of the Python code that calls us, borrowed. */
 static inline PyObject *algoprof_frame(void) { return (PyObject *)PyEval_GetFrame(); }
 

@@ -28,6 +28,8 @@ cdef extern from "Python.h":
         pass
     PyThreadState *PyThreadState_Get() noexcept
     void PyErr_Clear() noexcept
+    ctypedef object (*vectorcallfunc)(object, PyObject *const *, size_t, PyObject *)
+    Py_ssize_t PyVectorcall_NARGS(size_t) noexcept
     Py_ssize_t references "Py_REFCNT"(PyObject *)
     const char *utf8_of "PyUnicode_AsUTF8AndSize"(PyObject *, Py_ssize_t *) noexcept
     bint is_text "PyUnicode_CheckExact"(PyObject *) noexcept
@@ -43,6 +45,7 @@ cdef extern from "Python.h":
 
 cdef extern from "_interpreter.h":
     object new "algoprof_new"(object, object)
+    void algoprof_use_vectorcall(object, Py_ssize_t)
     int64_t algoprof_now() noexcept
     int algoprof_bits(int64_t) noexcept
     void algoprof_publish(int64_t *, int64_t) noexcept

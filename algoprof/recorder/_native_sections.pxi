@@ -156,18 +156,64 @@ cdef class SectionBase:
 cdef dict named = {}
 cdef object section_class = None
 cdef object section_in_python = None
+cdef object no_section = None
+cdef tuple no_arguments = ()
 
 
-@cython.binding(True)  # it takes attributes, as a function does
-def section(name, /, **attributes):
+@cython.final
+cdef class QuickSection:
+    """What `section` is here: it finds the names it knows at once, and asks the one in Python for the rest."""
+
+    cdef vectorcallfunc vectorcall
+    cdef dict __dict__
+
+    def __cinit__(self):
+        self.vectorcall = call_disabled if no_section is not None else call_section
+
+    def __repr__(self):
+        return "<function section>"
+
+
+cdef int use_vectorcall() except -1:
+    cdef QuickSection probe = QuickSection()
+    algoprof_use_vectorcall(QuickSection, <char *>&probe.vectorcall - <char *><PyObject *>probe)
+    return 0
+
+
+use_vectorcall()
+
+
+cdef object call_section(object self, PyObject *const *arguments, size_t flags, PyObject *keywords):
     cdef PyObject *found
-    if type(name) is str and section_in_python is not None:
-        found = PyDict_GetItem(named, name)
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
+    if count == 1 and is_text(arguments[0]):
+        found = dict_item(<PyObject *>named, arguments[0])
         if found != NULL:
-            if not attributes:
+            if keywords == NULL:
                 return <object>found
-            return with_attributes(<SectionBase>found, attributes)
-    return section_in_python(name, **attributes)
+            return with_attributes(<SectionBase>found, gathered(arguments + 1, <tuple>keywords))
+    return call_in_python(arguments, count, keywords)
+
+
+cdef object call_disabled(object self, PyObject *const *arguments, size_t flags, PyObject *keywords):
+    cdef Py_ssize_t count = PyVectorcall_NARGS(flags)
+    if count == 1 and is_text(arguments[0]):
+        return no_section
+    return call_in_python(arguments, count, keywords)
+
+
+cdef object call_in_python(PyObject *const *arguments, Py_ssize_t count, PyObject *keywords):
+    plain = [<object>arguments[position] for position in range(count)]
+    return section_in_python(*plain, **({} if keywords == NULL else gathered(arguments + count, <tuple>keywords)))
+
+
+cdef dict gathered(PyObject *const *values, tuple keywords):
+    """Return keyword arguments as a dict."""
+    cdef Py_ssize_t position
+    cdef dict found = {}
+    for position in range(len(keywords)):
+        found[keywords[position]] = <object>values[position]
+    return found
 
 
 cdef SectionBase with_attributes(SectionBase plain, dict attributes):
@@ -186,23 +232,38 @@ cdef SectionBase with_attributes(SectionBase plain, dict attributes):
     return made
 
 
-cdef tuple no_arguments = ()
-
-
-def quickened(function, cls, names):
+def quickened(function, cls, names, nothing):
     """Return a `section` that finds the names it knows without a pause.
 
     Args:
         function: the one in Python, which knows everything.
         cls: what it makes.
         names: where it keeps what it has made, by name.
+        nothing: what every name gives while recording is disabled, else None.
     """
-    global named, section_class, section_in_python
-    named, section_class, section_in_python = names, cls, function
-    section.__wrapped__ = function
-    for name in ("__doc__", "__module__", "__qualname__", "__annotations__"):
-        setattr(section, name, getattr(function, name))
-    return section
+    global named, section_class, section_in_python, no_section
+    named, section_class, section_in_python, no_section = names, cls, function, nothing
+    made = QuickSection()
+    made.__wrapped__ = function
+    for name in ("__doc__", "__module__", "__name__", "__qualname__"):
+        setattr(made, name, getattr(function, name))
+    return made
+
+
+cdef class NoSectionBase:
+    """What is entered and left while recording is disabled."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        pass
+
+    def __aenter__(self):
+        return ready(self)
+
+    def __aexit__(self, kind, error, traceback):
+        return ready(None)
 
 
 async def ready(value):

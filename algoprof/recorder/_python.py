@@ -324,9 +324,27 @@ def activate(writer: Writer | None) -> None:
     _active = writer
 
 
-def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]") -> "Any":  # noqa: ARG001  (the twin's)
+def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]", nothing: object) -> "Any":  # noqa: ARG001  (the twin's)
     """Return `function` as it is: the compiled writer has a `section` that finds the names it knows faster."""
     return function
+
+
+class NoSectionBase:
+    """What is entered and left while recording is disabled."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
+        pass
+
+    def __aenter__(self) -> "Any":
+        return ready(self)
+
+    def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
+        return ready(None)
 
 
 async def ready(value: object) -> object:

@@ -2,9 +2,9 @@
 
 import os
 
-from algoprof.recorder._python import Occurrence, Row, RunMark, SectionBase, Writer, activate, quickened
+from algoprof.recorder._python import NoSectionBase, Occurrence, Row, RunMark, SectionBase, Writer, activate, quickened
 
-__all__ = ["Occurrence", "Row", "RunMark", "SectionBase", "Writer", "activate", "backend", "quickened"]
+__all__ = ["NoSectionBase", "Occurrence", "Row", "RunMark", "SectionBase", "Writer", "activate", "backend", "quickened"]
 
 backend = "python"
 """Which writer records: `native`, compiled, or `python`, its twin. `ALGOPROF_WRITER` asks for one by name."""
@@ -12,7 +12,16 @@ backend = "python"
 TYPE_CHECKING = False
 if not TYPE_CHECKING and os.environ.get("ALGOPROF_WRITER") != "python":
     try:
-        from algoprof.recorder._native import Occurrence, Row, RunMark, SectionBase, Writer, activate, quickened
+        from algoprof.recorder._native import (
+            NoSectionBase,
+            Occurrence,
+            Row,
+            RunMark,
+            SectionBase,
+            Writer,
+            activate,
+            quickened,
+        )
 
         backend = "native"
     except ImportError:

@@ -43,10 +43,12 @@ clean: ## remove what was made here, .venv included
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache demo.algoprof
 	find algoprof exporters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.installed: pyproject.toml constraints.txt tools/environment.sh
+COMPILED := setup.py $(wildcard algoprof/recorder/_native*.p*) algoprof/recorder/_interpreter.h
+
+$(VENV)/.installed: pyproject.toml constraints.txt tools/environment.sh $(COMPILED)
 	@tools/environment.sh $(VENV) all
 	@touch $@
 
-$(VENV)/.installed-dev: pyproject.toml constraints.txt tools/environment.sh
+$(VENV)/.installed-dev: pyproject.toml constraints.txt tools/environment.sh $(COMPILED)
 	@tools/environment.sh $(VENV) all,dev
 	@touch $@ $(VENV)/.installed

@@ -401,8 +401,6 @@ def _profiled(name: "Any", timeout: float | None, attributes: dict[str, object],
     seconds = timeouts.checked(timeout)
     if isinstance(name, str):
         return Profiled(str(name), seconds, attributes or None, caller(3), allocations=allocations)
-    if not callable(name) and not isinstance(name, (staticmethod, classmethod)):
-        raise TypeError(f"a run is named by text or by a function, not by {name!r:.80}")
     return Profiled("", seconds, attributes or None, allocations=allocations)(name)
 
 

@@ -18,6 +18,7 @@ settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("noisy")  # examples are judged by what they find, not by the machine's speed
 
 _OURS = ("ALGOPROF_", "ALGORITHMIA_", "OTEL_")
+_KEPT = ("ALGOPROF_WRITER", "ALGOPROF_TWIN")  # which writer is being tested
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +45,7 @@ def _hermetic_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
     """Keep the caller's settings, keys and flight files out of whatever outlives one test."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(_OURS):
+            if name.startswith(_OURS) and name not in _KEPT:
                 patch.delenv(name)
         home = tmp_path_factory.mktemp("session")
         patch.setenv("XDG_DATA_HOME", str(home / "data"))

@@ -212,7 +212,7 @@ def test_a_timeout_that_cannot_be_meant_is_refused_at_once(timeout):
 
 
 def test_what_is_neither_name_nor_function_is_refused():
-    with pytest.raises(TypeError, match="named by text or by a function"):
+    with pytest.raises(TypeError, match="a name or a function is wanted, not 3"):
         profile(3)
     with pytest.raises(TypeError, match="decorate its methods"):
         profile(int)

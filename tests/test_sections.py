@@ -207,7 +207,7 @@ class TestFunctions:
         }
 
     def test_what_is_no_callable_is_refused(self):
-        with pytest.raises(TypeError, match="from a name or a function, not from 3"):
+        with pytest.raises(TypeError, match="a name or a function is wanted, not 3"):
             section(3)
         with pytest.raises(TypeError, match="give the section a name"):
             section(print, model="v3")

@@ -29,14 +29,9 @@ static inline int64_t algoprof_now(void) {
 #endif
 }
 
-/* The values are sorted; how many of the `count` from `first` on are below one. */
-static inline int algoprof_below(const int64_t *first, int count, int64_t value) {
-    int found = 0;
-    for (int at = 0; at < count; at++) found += first[at] < value;
-    return found;
-}
-
-static inline int algoprof_bits(int64_t value) { return value > 0 ? 64 - __builtin_clzll((unsigned long long)value) : 0; }
+/* A value's power of two, and which 32nd of the way to the next one it has gone; for values from 32 on. */
+static inline int algoprof_bits(int64_t value) { return 64 - __builtin_clzll((unsigned long long)value); }
+static inline int algoprof_part(int64_t value, int bits) { return (int)(value >> (bits - 6)) & 31; }
 
 /* Stores that whoever reads the file from outside, or after a kill, must not see too early. */
 static inline void algoprof_publish(int64_t *word, int64_t value) { __atomic_store_n(word, value, __ATOMIC_RELEASE); }
@@ -45,7 +40,8 @@ static inline void algoprof_begin(int64_t *sequence) {
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
-/* What the running thread holds: a borrowed lease, and the number of the writer that it belongs to. */
+/* What the running thread holds: a borrowed lease, the number of the writer that it belongs to, and the thread's own
+   state, which lives as long as the lease. */
 #ifdef __GLIBC__
 #define ALGOPROF_THREAD static __thread __attribute__((tls_model("initial-exec")))
 #else
@@ -53,6 +49,7 @@ static inline void algoprof_begin(int64_t *sequence) {
 #endif
 ALGOPROF_THREAD PyObject *algoprof_lease;
 ALGOPROF_THREAD int64_t algoprof_lease_of;
+ALGOPROF_THREAD PyThreadState *algoprof_thread;
 
 /* Whether the Python code that calls us is the body of a generator, plain or asynchronous. */
 static inline int algoprof_in_generator(PyThreadState *thread) {
@@ -127,11 +124,35 @@ static int algoprof_is_below(PyObject *node, PyObject *value, int levels) {
 /* Whether a value is in one context alone: no other context was copied from it since the value was set, and
    nobody else has a reference to it but `own` of ours. Where the layout is not known: no, which costs time only. */
 static inline int algoprof_is_alone(PyObject *context, PyObject *value, Py_ssize_t own) {
-    PyObject *map;
+    PyObject *map, *root;
     if (algoprof_node_type == NULL || context == NULL || Py_REFCNT(value) != 1 + own) return 0;
     map = ((struct algoprof_context_shape *)context)->map;
     if (map == NULL || Py_REFCNT(map) != 1) return 0;
-    return algoprof_is_below(((struct algoprof_map_shape *)map)->root, value, 2);
+    root = ((struct algoprof_map_shape *)map)->root;
+    return algoprof_is_below(root, value, 2);
+}
+
+/* Set a context variable; false with an exception set if that fails.
+
+   Before 3.12 the garbage collector may run in the middle of it, and a finalizer that sets a variable of the same
+   context then frees the map that is being read: it is held meanwhile. */
+static inline int algoprof_set(PyObject *variable, PyObject *value) {
+    PyObject *held = NULL, *token;
+#if PY_VERSION_HEX < 0x030C0000
+    PyObject *context = algoprof_context(PyThreadState_Get());
+    if (context != NULL) {
+        if (algoprof_node_type != NULL) {
+            held = ((struct algoprof_context_shape *)context)->map;
+            Py_XINCREF(held);
+        } else if ((held = PyContext_CopyCurrent()) == NULL) {
+            return 0;
+        }
+    }
+#endif
+    token = PyContextVar_Set(variable, value);
+    Py_XDECREF(held);
+    Py_XDECREF(token);
+    return token != NULL;
 }
 
 static inline int algoprof_is_named(PyTypeObject *type, const char *name, size_t size) {

@@ -15,22 +15,22 @@ from libc.string cimport memcpy
 
 from contextvars import Context, ContextVar, copy_context
 
-from algoprof.profiles.buckets import BOUNDS_NS
+from algoprof.profiles.buckets import BOUNDS_NS, bucket_of
 from algoprof.recorder import layout as at
 from algoprof.recorder.cold import ColdWriter
 
 cdef extern from "Python.h":
     int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1
     int get_quietly "PyContextVar_Get"(PyObject *variable, PyObject *default, PyObject **value) noexcept
-    PyObject *PyContextVar_Set(object variable, object value) except NULL
     void Py_DECREF(PyObject *)
     ctypedef struct PyThreadState:
         pass
     PyThreadState *PyThreadState_Get() noexcept
     void PyErr_Clear() noexcept
+    PyObject *PyErr_Occurred() noexcept
     ctypedef object (*vectorcallfunc)(object, PyObject *const *, size_t, PyObject *)
     Py_ssize_t PyVectorcall_NARGS(size_t) noexcept
-    Py_ssize_t references "Py_REFCNT"(PyObject *)
+    Py_ssize_t references "Py_REFCNT"(PyObject *) noexcept
     const char *utf8_of "PyUnicode_AsUTF8AndSize"(PyObject *, Py_ssize_t *) noexcept
     bint is_text "PyUnicode_CheckExact"(PyObject *) noexcept
     bint is_integer "PyLong_CheckExact"(PyObject *) noexcept
@@ -45,12 +45,14 @@ cdef extern from "Python.h":
 
 cdef extern from "_interpreter.h":
     object new "algoprof_new"(object, object)
+    bint set_quietly "algoprof_set"(PyObject *, PyObject *) noexcept
+    bint set_variable "algoprof_set"(PyObject *, PyObject *) except 0
     void algoprof_use_vectorcall(object, Py_ssize_t)
     int64_t algoprof_now() noexcept
     int algoprof_bits(int64_t) noexcept
+    int algoprof_part(int64_t, int) noexcept
     void algoprof_publish(int64_t *, int64_t) noexcept
     void algoprof_begin(int64_t *) noexcept
-    int algoprof_below(const int64_t *, int, int64_t) noexcept
     int algoprof_in_generator(PyThreadState *) noexcept
     PyObject *algoprof_context(PyThreadState *) noexcept
     PyObject *algoprof_frame() noexcept
@@ -59,20 +61,21 @@ cdef extern from "_interpreter.h":
     void algoprof_forget_layout()
     PyObject *algoprof_lease
     int64_t algoprof_lease_of
+    PyThreadState *algoprof_thread
 
 cdef enum:
     BOUNDS = 311
     FREE_LIMIT = 128
-    OCTAVE = 8  # bounds between a number and its double
+    UNKNOWN = 1 << 20  # references, so that none is ever taken for the only one
 
-cdef int64_t bounds[BOUNDS + OCTAVE]
-cdef int first_of[65]
+cdef int64_t bounds[BOUNDS + 1]
+cdef short bucket_from[64][32]  # by a duration's bits and part: the bucket of the shortest such one; the next has the rest
 for _position in range(BOUNDS):
     bounds[_position] = BOUNDS_NS[_position]
-for _position in range(OCTAVE):
-    bounds[BOUNDS + _position] = (1 << 63) - 1
-for _bits in range(65):
-    first_of[_bits] = sum(bound < (1 << _bits >> 1) for bound in BOUNDS_NS)
+bounds[BOUNDS] = (1 << 63) - 1
+for _bits in range(6, 64):
+    for _part in range(32):
+        bucket_from[_bits][_part] = bucket_of((32 + _part) << (_bits - 6))
 
 # The layout's constants, as C knows them.
 cdef int NODE_COUNT = at.NODE_COUNT, NODE_TOTAL = at.NODE_TOTAL, NODE_NESTED = at.NODE_NESTED
@@ -105,7 +108,7 @@ class Writer(ColdWriter):
 
     def set_current(self, occurrence):
         cdef Lease lease = (<Hot>self.hot).lease()
-        self.current.set(occurrence)
+        set_variable(<PyObject *>(<Hot>self.hot).current, <PyObject *>occurrence)
         lease.top = None
 
     def scope(self):
@@ -127,6 +130,16 @@ def activate(writer):
 
 
 include "_native_sections.pxi"
+
+
+cdef int _references_of_a_wrapper():
+    """Return how many references a decorated function has to what it opened when it leaves that."""
+    names = {"scope": SectionBase(""), "made": object}
+    exec("def wrapper():\n    opened = made()\n    return scope.references(opened, None)", names)
+    return names["wrapper"]()
+
+
+cdef int callers = _references_of_a_wrapper()
 
 
 def _knows_layout():

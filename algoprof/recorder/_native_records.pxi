@@ -54,12 +54,14 @@ cdef class Occurrence:
     cdef public bint folding  # whether it, or one it stands in, recurs
     cdef public object held
     cdef public int64_t name
+    cdef public bint plain  # the twin's
     cdef public Row row
     cdef public int64_t span
     cdef public int64_t started
     cdef public object steps
-    cdef public object scope  # the context that opened it, while it is open
+    cdef public object scope  # the context that opened it; None where it is vacant
     cdef public int64_t slot  # byte offset of its attributes
+    cdef public bint vacant  # closed, and in no context that was copied while it was open: it may be opened again
 
 
 @cython.final

@@ -44,12 +44,13 @@ cdef class SectionBase:
 
     cdef int open_here(self) noexcept:
         """Open an occurrence for the code that called; what goes wrong is counted."""
-        cdef PyThreadState *thread = PyThreadState_Get()
         if (
             <PyObject *>self.hot == <PyObject *>active
             and self.hot is not None
-            and not algoprof_in_generator(thread)
-            and self.hot.reopen(thread, self.c_number, <PyObject *>self.number, self.given())
+            and self.hot.number == algoprof_lease_of
+            and algoprof_lease != NULL
+            and not algoprof_in_generator(algoprof_thread)
+            and self.hot.reopen(self.c_number, <PyObject *>self.number, self.given())
         ):
             return 0
         return self.open_slowly()
@@ -74,12 +75,12 @@ cdef class SectionBase:
             return 0
         if error == <PyObject *>None and not self.hot.holds:
             value = self.hot.innermost()
-            while value != <PyObject *>None and (<Occurrence>value).closed:
+            while value != <PyObject *>None and (<Occurrence>value).vacant:
                 value = <PyObject *>(<Occurrence>value).above
             if (
                 value != <PyObject *>None
                 and (<Occurrence>value).name == self.c_number
-                and self.hot.close(value, ended)
+                and self.hot.close(value, 0, ended)
             ):
                 return 0
         return self.close_slowly(<object>error, ended)
@@ -125,7 +126,7 @@ cdef class SectionBase:
         if (
             self.hot is not None
             and <PyObject *>self.hot == <PyObject *>active
-            and self.hot.reopen(PyThreadState_Get(), self.c_number, <PyObject *>self.number, self.given())
+            and self.hot.reopen(self.c_number, <PyObject *>self.number, self.given())
         ):
             return (<Lease>algoprof_lease).top
         try:
@@ -142,8 +143,12 @@ cdef class SectionBase:
             return
         if (<Occurrence>opened).closed or <PyObject *>(<Occurrence>opened).row.run.hot != <PyObject *>active:
             return
-        if error is not None or not active.close(<PyObject *>opened, ended):
+        if error is not None or not active.close(<PyObject *>opened, callers, ended):
             self.leave_slowly(<Occurrence>opened, error, ended)
+
+    def references(self, opened, error):
+        """Return how many references there are to what is left, as `leave` sees them."""
+        return references(<PyObject *>opened)
 
     cdef int leave_slowly(self, Occurrence occurrence, object error, int64_t ended) noexcept:
         try:

@@ -1,15 +1,17 @@
 """The hot paths in Python: what the enter and the exit of a section write into the flight file."""
 
+import gc
 import struct
 import sys
 from bisect import bisect_left
+from contextvars import copy_context
+from threading import get_ident
 from time import monotonic_ns
 
 from algoprof.profiles.buckets import BOUNDS_NS
 from algoprof.recorder import layout as at
-from algoprof.recorder.cold import ColdWriter, shorten
+from algoprof.recorder.cold import ColdWriter
 from algoprof.recorder.layout import (
-    FIRST,
     NESTED,
     NODE_COUNT,
     NODE_HISTOGRAM,
@@ -17,7 +19,6 @@ from algoprof.recorder.layout import (
     NODE_NESTED,
     NODE_SHORTEST,
     NODE_TOTAL,
-    OPEN_STARTED,
     SLOWEST,
 )
 from algoprof.recorder.tasks import current_task
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 _FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
 _TO = tuple(bisect_left(BOUNDS_NS, 1 << bits) for bits in range(128))
 
-_LINKS = struct.Struct("<4q")  # of an open entry: the parent's row, no attributes, the span, the parent's span
-_LINKS_AT = at.OPEN_PARENT * 8
+_OPEN = struct.Struct("=5q")  # an open entry's start, parent's row, attributes (none yet), span and parent's span
+_OPEN_AT = at.OPEN_STARTED * 8
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 _modules = sys.modules
@@ -61,13 +62,15 @@ class Row:
     """
 
     __slots__ = (
-        "beside", "block", "children", "count", "depth", "folds", "longest", "name", "offset", "run", "sequence",
-        "shortest", "total",
+        "beside", "block", "children", "count", "depth", "folds", "link", "longest", "name", "offset", "reference",
+        "run", "sequence", "shortest", "total",
     )  # fmt: skip
 
     def __init__(self, block: "Block", offset: int, run: "RunState", name: int, depth: int) -> None:
         self.block = block
         self.offset = offset  # in words
+        self.reference = offset >> 3
+        self.link = self.reference | NESTED << 32  # in the open entry of one that is nested
         self.run = run
         self.name = name
         self.depth = depth
@@ -84,22 +87,24 @@ class Row:
 
 
 class Occurrence:
-    """One open occurrence of a section. What most of them never need is kept in the class until it is set."""
+    """One open occurrence of a section. What most of them have in common is kept in the class until it is set."""
 
     above: "Occurrence | None"
     attributes: "dict[str, object] | None" = None
     closed = False
     entry: int  # word offset of its open entry
-    flags = 0
+    flags = NESTED
     folding = False  # whether it, or one it stands in, recurs
     held: "Held | None" = None
     name: int
+    plain = True  # whether there is nothing to see to when it is left, but to count it
     row: Row
+    scope: object = None  # the asyncio task that opened it
+    slot = 0  # byte offset of its attributes; 0 if it has none, or there was no room
     span: int
     started: int
     steps: "Steps | None" = None
-    scope: object  # the asyncio task that opened it
-    slot = 0  # byte offset of its attributes; 0 if it has none, or there was no room
+    vacant = False  # closed, and known to be in no context but where it may be opened again: the compiled writer's
 
 
 class Writer(ColdWriter):
@@ -118,7 +123,7 @@ def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
     """Return a writer's `enter`."""
     words, data, threads = writer.flight.words, writer.flight.bytes, writer.threads
     innermost, set_innermost, next_span = writer.current.get, writer.current.set, writer.next_span
-    write_links = _LINKS.pack_into
+    write_open = _OPEN.pack_into
 
     def enter(name: int, attributes: dict[str, object] | None = None) -> Occurrence:
         try:
@@ -135,23 +140,26 @@ def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
         occurrence = Occurrence()
         occurrence.above = above
         occurrence.name = name
-        occurrence.scope = scope
-        if parent.block is block and above.scope is scope:
-            occurrence.flags = NESTED
-            if above.folding or (row := parent.children.get(name)) is None:
-                row = writer.place(occurrence, above, block)
-        else:
+        if parent.block is not block or above.scope is not scope:
+            occurrence.plain, occurrence.flags = False, 0
             row = writer.place(occurrence, above, block)
+        elif above.folding or (found := parent.children.get(name)) is None:
+            row = writer.place(occurrence, above, block)
+            occurrence.plain = occurrence.flags == NESTED
+        else:
+            row = found
+        if scope is not None:
+            occurrence.scope = scope
         occurrence.row = row
         opens = block.opens
-        occurrence.entry = entry = opens.pop() if opens and row.block is block else row.block.take_entry()
+        occurrence.entry = entry = opens.pop() if opens else row.block.take_entry()
         occurrence.span = span = next_span()
-        write_links(data, entry * 8 + _LINKS_AT, parent.offset >> 3, 0, span, above.span)
+        set_innermost(occurrence)
+        occurrence.started = started = monotonic_ns()
+        write_open(data, entry * 8 + _OPEN_AT, started, parent.reference, 0, span, above.span)
         if attributes:
             writer.keep_attributes(occurrence, attributes)
-        set_innermost(occurrence)
-        words[entry + OPEN_STARTED] = occurrence.started = monotonic_ns()
-        words[entry] = row.offset >> 3 | occurrence.flags << 32
+        words[entry] = row.link if occurrence.plain else row.reference | occurrence.flags << 32
         return occurrence
 
     return enter
@@ -167,53 +175,43 @@ def _leave_of(writer: Writer) -> "Callable[..., None]":
         if occurrence.closed or writer.inherited:
             return
         occurrence.closed = True
-        row, above = occurrence.row, occurrence.above
+        row, entry = occurrence.row, occurrence.entry
         try:
             block = threads.lease.block
         except AttributeError:
             block = writer.block()
-        entry = occurrence.entry
+        count = row.count + 1
         if (
-            row.block is not block
-            or occurrence.flags != NESTED
-            or above is None
+            not occurrence.plain
             or error is not None
-            or occurrence.attributes is not None
-            or occurrence.steps is not None
+            or row.block is not block
+            or occurrence.slot
             or row.run.ended
+            or count == 1
             or entry == block.scratch_entry
         ):
             writer.leave_slowly(occurrence, ended, error)
             row.reload(words)
             return
         if innermost() is occurrence:
-            set_innermost(above)
+            set_innermost(occurrence.above)
         node = row.offset
         elapsed = ended - occurrence.started
         octave = elapsed.bit_length()
         bucket = node + NODE_HISTOGRAM + bisect_left(BOUNDS_NS, elapsed, _FROM[octave], _TO[octave])
-        nested = above.row.offset + NODE_NESTED
-        sequence = row.sequence
-        words[node] = sequence + 1
-        row.count = count = row.count + 1
-        words[node + NODE_COUNT] = count
-        row.total = total = row.total + elapsed
-        words[node + NODE_TOTAL] = total
+        words[node] = sequence = row.sequence + 1
+        words[node + NODE_COUNT] = row.count = count
+        words[node + NODE_TOTAL] = row.total = row.total + elapsed
         words[bucket] += 1
-        words[nested] += elapsed
-        words[entry] = 0
-        if elapsed > row.longest or count == 1:
+        words[occurrence.above.row.offset + NODE_NESTED] += elapsed  # type: ignore[union-attr]  # it is nested in it
+        if elapsed > row.longest:
             words[node + NODE_LONGEST] = row.longest = elapsed
-            if row.shortest == 0:
-                words[node + NODE_SHORTEST] = row.shortest = elapsed
-            writer.keep(node, FIRST if count == 1 else SLOWEST, occurrence, ended, None)
+            writer.keep(node, SLOWEST, occurrence, ended, None)
         elif elapsed < row.shortest:
             words[node + NODE_SHORTEST] = row.shortest = elapsed
-        row.sequence = sequence + 2
-        words[node] = sequence + 2
+        words[entry] = 0
+        words[node] = row.sequence = sequence + 1
         block.opens.append(entry)
-        if above.closed:
-            shorten(occurrence)
 
     return leave
 
@@ -250,8 +248,8 @@ class SectionBase:
             if writer is None or writer is not _active:
                 writer = self.resolve()
             caller = _frame(1)
-            if caller.f_code.co_flags & _GENERATOR:
-                writer.enter_held(self.number, self.attributes, caller)
+            if caller.f_code.co_flags & _GENERATOR or _collecting:
+                _enter_specially(writer, self, caller)
             else:
                 writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -261,7 +259,14 @@ class SectionBase:
     def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
         writer = self.writer
         if writer is not None:
-            self._leave_from(writer, _frame(1), error)
+            try:
+                occurrence = writer.current.get()
+                if writer.holds or occurrence is None or occurrence.closed or occurrence.name != self.number:
+                    self._leave_slowly(writer, _frame(1), error)
+                else:
+                    writer.leave(occurrence, error)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                self.fault()
 
     def __aenter__(self) -> "Any":
         try:
@@ -269,8 +274,8 @@ class SectionBase:
             if writer is None or writer is not _active:
                 writer = self.resolve()
             caller = _frame(1)
-            if caller.f_code.co_flags & _GENERATOR:
-                writer.enter_held(self.number, self.attributes, caller)
+            if caller.f_code.co_flags & _GENERATOR or _collecting:
+                _enter_specially(writer, self, caller)
             else:
                 writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -278,22 +283,20 @@ class SectionBase:
         return ready(self)
 
     def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
-        writer = self.writer
-        if writer is not None:
-            self._leave_from(writer, _frame(1), error)
+        if self.writer is not None:
+            try:
+                self._leave_slowly(self.writer, _frame(1), error)
+            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+                self.fault()
         return ready(None)
 
-    def _leave_from(self, writer: Writer, caller: "FrameType", error: BaseException | None) -> None:
-        try:
-            if writer.holds and caller.f_code.co_flags & _GENERATOR and writer.leave_held(self.number, caller, error):
-                return
-            occurrence = writer.current.get()
-            if occurrence is None or occurrence.closed or occurrence.name != self.number:
-                occurrence = writer.innermost(self.number)
-            if occurrence is not None:
-                writer.leave(occurrence, error)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self.fault()
+    def _leave_slowly(self, writer: Writer, caller: "FrameType", error: BaseException | None) -> None:
+        """Close the caller's innermost open occurrence of this section, or what a generator holds open."""
+        if writer.holds and writer.leave_held(self.number, caller, error):
+            return
+        occurrence = writer.innermost(self.number)
+        if occurrence is not None:
+            writer.leave(occurrence, error)
 
     def enter(self) -> Occurrence | None:
         """Open an occurrence, and return it; None if the recorder failed, which is counted."""
@@ -301,6 +304,8 @@ class SectionBase:
             writer = self.writer
             if writer is None or writer is not _active:
                 writer = self.resolve()
+            if _collecting == get_ident():
+                return copy_context().run(writer.enter, self.number, self.attributes)
             return writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
@@ -322,6 +327,31 @@ def activate(writer: Writer | None) -> None:
     """Say who records in this process from now on."""
     global _active  # noqa: PLW0603  (the one recorder of the process)
     _active = writer
+    if sys.version_info < (3, 12) and _note_collection not in gc.callbacks:
+        gc.callbacks.append(_note_collection)
+
+
+_collecting = 0
+
+
+def _note_collection(phase: str, _: "dict[str, int]") -> None:
+    """Note which thread runs the garbage collector.
+
+    Before 3.12 that may be in the middle of setting a context variable; a finalizer that sets one of the same context
+    then frees what is being read. What finalizers enter, they enter in a copy of the context.
+    """
+    global _collecting  # noqa: PLW0603  (one collection at a time)
+    _collecting = get_ident() if phase == "start" else 0
+
+
+def _enter_specially(writer: Writer, section: SectionBase, caller: "FrameType") -> None:
+    """Enter a section in a generator, or in a finalizer."""
+    if _collecting == get_ident():
+        copy_context().run(writer.enter_held, section.number, section.attributes, caller)
+    elif caller.f_code.co_flags & _GENERATOR:
+        writer.enter_held(section.number, section.attributes, caller)
+    else:
+        writer.enter(section.number, section.attributes)
 
 
 def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]", nothing: object) -> "Any":  # noqa: ARG001  (the twin's)

@@ -99,6 +99,7 @@ class ColdWriter:
         root.above = self.current.get()
         root.name = run.name
         root.scope = self.scope()
+        root.plain, root.flags = False, 0
         row = self.make_row(block, run, run.name, None, 0)
         return self.open(root, row, None, attributes)
 
@@ -159,19 +160,20 @@ class ColdWriter:
         return current_task()
 
     def above(self, occurrence: "Occurrence | None", scope: object, block: Block) -> "Occurrence | None":
-        """Return the innermost open occurrence, from one on outwards, that is not a suspended generator's."""
+        """Return what an occurrence that is entered now stands in, looking from another one outwards.
+
+        It is the innermost open one that is not a suspended generator's; or, in a thread or task that was started
+        inside one, that one, even after its end.
+        """
         while occurrence is not None:
             held = occurrence.held
-            if held is None:
-                if not occurrence.closed:
+            own = is_own(occurrence, scope, block)
+            if occurrence.closed:
+                if not own and _may_be_outlived(occurrence):
                     return occurrence
-                occurrence = occurrence.above
-            elif not occurrence.closed and (
-                occurrence.scope is not scope or occurrence.row.block is not block or not held.suspended
-            ):
+            elif not own or held is None or not held.suspended:
                 return occurrence
-            else:
-                occurrence = held.before
+            occurrence = occurrence.above if held is None else held.before
         return None
 
     def count(self, node: int, occurrence: "Occurrence", ended: int, error: BaseException | None) -> int:
@@ -209,11 +211,11 @@ class ColdWriter:
         """Close an occurrence, wherever it is closed from and whatever it is."""
         if error is not None and is_harmless(error):
             error = None
-        innermost = top = self.current.get()
-        while top is not None and top.closed:
-            top = top.above if top.held is None else top.held.before
-        if top is not innermost:
-            self.set_current(top)
+        top = self.current.get()
+        while top is not None and top is not occurrence and top.vacant:
+            top = top.above
+        if top is occurrence:
+            self.set_current(occurrence.above)
         block, row = self.block(), occurrence.row
         if block is not row.block or row.run.ended:
             self._leave_elsewhere(occurrence, block, ended, error)
@@ -270,6 +272,7 @@ class ColdWriter:
     def time_steps(self, occurrence: "Occurrence", *, generator: bool) -> None:
         """Say that an occurrence will be suspended and resumed."""
         occurrence.steps = Steps(occurrence, generator=generator)
+        occurrence.plain = False
         if not self.inherited:
             flags = at.STEPS_OF_GENERATOR if generator else at.STEPS_OF_COROUTINE
             self._words[occurrence.entry] |= flags << 32
@@ -425,10 +428,21 @@ def is_harmless(error: BaseException) -> bool:
     return isinstance(error, GeneratorExit) or (isinstance(error, SystemExit) and error.code in (None, 0))
 
 
+def _may_be_outlived(closed: "Occurrence") -> bool:
+    """Whether what was started in an occurrence still counts there after its end."""
+    row = closed.row
+    return not closed.vacant and not row.run.ended and row.depth < DEPTH_LIMIT
+
+
+def is_own(occurrence: "Occurrence", scope: object, block: Block) -> bool:
+    """Whether an occurrence was opened by the same thread, in the same scope."""
+    return occurrence.scope is scope and occurrence.row.block is block
+
+
 def shorten(closed: "Occurrence") -> None:
-    """Have a closed occurrence point at an open one, so that no chain of closed ones grows behind a context."""
-    above = closed.above
-    while above is not None and above.closed:
+    """Have a closed occurrence point past closed ones of its own, so that no chain of them grows behind a context."""
+    above, scope, block = closed.above, closed.scope, closed.row.block
+    while above is not None and above.closed and (above.vacant or is_own(above, scope, block)):
         above = above.above
     closed.above = above
 

@@ -18,6 +18,7 @@ from algoprof.recorder.environment_reader import EnvironmentRecord
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
 _PATIENCE_SECONDS, _PATIENCE_IN_ALL_SECONDS, _PAUSE_SECONDS = 0.2, 2.0, 0.0001  # with one row, and with a file
+_TRIES = 100  # between two pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,17 +225,24 @@ class _Reading:
                     yield offset // at.UNIT, self._row(offset)
 
     def _row(self, offset: int) -> Words:
-        """Return a row that was not being written while it was read; of a dead writer, whatever it left."""
+        """Return a row that was not being written while it was read; of a dead writer, whatever it left.
+
+        A row that its writer never leaves alone for long enough is returned as one that is being written.
+        """
+        if not self._alive:
+            return _ROW.unpack_from(self._view, offset)
+        words, sequence_at, end = self._words, offset // 8, offset + at.NODE_BYTES
         began = time.monotonic()
         give_up = began + min(_PATIENCE_SECONDS, self._patience)
         while True:
-            row = _ROW.unpack_from(self._view, offset)
-            sequence = row[at.NODE_SEQUENCE]
-            if (not sequence % 2 and self._words[offset // 8] == sequence) or not self._alive:
-                return row
+            for _ in range(_TRIES):  # a copy is made between two updates; unpacking would take longer
+                sequence = words[sequence_at]
+                copy = self._view[offset:end].tobytes()
+                if words[sequence_at] == sequence and not sequence % 2:
+                    return _ROW.unpack(copy)
             if time.monotonic() >= give_up:
                 self._patience -= time.monotonic() - began
-                return row
+                return (sequence | 1, *_ROW.unpack(copy)[1:])
             time.sleep(_PAUSE_SECONDS)  # the writer may have been interrupted in the middle of the row
 
     def _opens(self) -> Iterator[OpenEntry]:

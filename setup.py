@@ -30,7 +30,7 @@ setup(
             "algoprof.recorder._native",
             [str(RECORDER / "_native.pyx")],
             depends=[str(path) for path in [*RECORDER.glob("_native_*.pxi"), RECORDER / "_interpreter.h"]],
-            extra_compile_args=["-O3", "-fno-plt"],
+            extra_compile_args=["-O3", "-g0", "-fno-plt"],
             optional=True,
         ),
         build_dir="build",

@@ -1,6 +1,5 @@
 """How much of a timeout is used, and how much is left."""
 
-import math
 from contextvars import ContextVar
 from time import monotonic_ns
 
@@ -11,6 +10,7 @@ current: "ContextVar[Budget | None]" = ContextVar("algoprof.budget", default=Non
 """The budget of the run that was entered last, in each context; see `innermost`."""
 
 _PROGRAM_BEGAN_NS = monotonic_ns()
+_INFINITE = float("inf")
 
 
 class Budget:
@@ -31,7 +31,7 @@ class Budget:
         self.ended = False
         self.run = run
         self.source = granted.source
-        self.timeout = granted.timeout_ns / 1e9 if granted.timeout_ns else math.inf
+        self.timeout = granted.timeout_ns / 1e9 if granted.timeout_ns else _INFINITE
         self.began_ns = granted.began_ns
         self._deadline_ns = granted.deadline_ns
 
@@ -69,18 +69,18 @@ class Budget:
 
     def granted(self) -> Grant | None:
         """Return its timeout, to go on with it in another process; None without one."""
-        return Grant(self.source, round(self.timeout * 1e9), self.began_ns) if math.isfinite(self.timeout) else None
+        return Grant(self.source, round(self.timeout * 1e9), self.began_ns) if self.timeout != _INFINITE else None
 
     def within(self, timeout: float | None) -> Grant:
         """Return what a run inside this one is given: its own timeout, or what remains, whichever is less."""
         now = monotonic_ns()
-        own = now + timeout * 1e9 if timeout is not None else math.inf
+        own = now + timeout * 1e9 if timeout is not None else _INFINITE
         if own <= self._deadline_ns:
             return Grant("", 0, now) if timeout is None else Grant("argument", nanoseconds(timeout), now)
         return Grant("parent", max(1, int(self._deadline_ns - now)), now)
 
     def __repr__(self) -> str:
-        if not math.isfinite(self.timeout):
+        if self.timeout == _INFINITE:
             return f"<Budget of {self.run or 'the program'}: no timeout>"
         return (
             f"<Budget of {self.run or 'the program'}: {self.elapsed:.3f} s of {self.timeout:g} s, from {self.source}>"

@@ -1,6 +1,5 @@
 """Where a timeout comes from: the argument, the server's control page, the environment."""
 
-import math
 import os
 
 from algoprof.errors import ConfigurationError
@@ -31,7 +30,7 @@ class Grant:
     @property
     def deadline_ns(self) -> float:
         """When it ends, on the monotonic clock; infinite without a timeout."""
-        return self.began_ns + self.timeout_ns if self.timeout_ns else math.inf
+        return self.began_ns + self.timeout_ns if self.timeout_ns else float("inf")
 
 
 def checked(timeout: float | None) -> float | None:

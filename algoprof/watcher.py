@@ -1,12 +1,14 @@
 """Who notices that a budget is nearly used: one thread for all runs, asleep between thresholds."""
 
-import heapq
 import os
-import threading
+from _thread import RLock
+from bisect import insort
 from time import monotonic_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from threading import Thread
+
     from algoprof.runs import Run
 
 THRESHOLDS = (0.8, 0.95)
@@ -18,21 +20,23 @@ _STALE_LIMIT = 256
 
 class _Watcher:
     def __init__(self) -> None:
+        import threading  # noqa: PLC0415  (slow to import; where there are threads, it is there)
+
+        self._new_thread = threading.Thread
         self._condition = threading.Condition()
         self._alarms: list[tuple[int, int, float, Run]] = []
         self._number = 0
-        self._thread: threading.Thread | None = None
+        self._thread: Thread | None = None
 
     def watch(self, run: "Run", began_ns: int, timeout_ns: int) -> None:
         with self._condition:
             if len(self._alarms) > _STALE_LIMIT and self._alarms[len(self._alarms) // 2][3].ended:
                 self._alarms = [alarm for alarm in self._alarms if not alarm[3].ended]
-                heapq.heapify(self._alarms)
             for ratio in THRESHOLDS:
                 self._number += 1
-                heapq.heappush(self._alarms, (began_ns + int(timeout_ns * ratio), self._number, ratio, run))
+                insort(self._alarms, (began_ns + int(timeout_ns * ratio), self._number, ratio, run))
             if self._thread is None:
-                thread = threading.Thread(target=self._watch, name="algoprof-watcher", daemon=True)
+                thread = self._new_thread(target=self._watch, name="algoprof-watcher", daemon=True)
                 thread.start()
                 self._thread = thread
             else:
@@ -46,7 +50,7 @@ class _Watcher:
                 due, _, ratio, run = self._alarms[0]
                 late_ns = monotonic_ns() - due
                 if run.ended or late_ns >= 0:
-                    heapq.heappop(self._alarms)
+                    self._alarms.pop(0)
                 else:
                     self._condition.wait(min(-late_ns / 1e9, _HEARTBEAT_SECONDS))
                     _beat()
@@ -57,7 +61,7 @@ class _Watcher:
 
 def watch(run: "Run") -> None:
     """Tell of a run's thresholds, unless it ends before."""
-    _watcher.watch(run, run.budget.began_ns, round(run.budget.timeout * 1e9))
+    _the_watcher().watch(run, run.budget.began_ns, round(run.budget.timeout * 1e9))
 
 
 def _tell(run: "Run", ratio: float) -> None:
@@ -92,11 +96,20 @@ def _beat() -> None:
     process.beat()
 
 
-def _forget() -> None:
+def _the_watcher() -> _Watcher:
     global _watcher  # noqa: PLW0603  (the one watcher of the process)
-    _watcher = _Watcher()
+    with _lock:
+        if _watcher is None:
+            _watcher = _Watcher()
+        return _watcher
 
 
-_watcher = _Watcher()
+def _forget() -> None:
+    global _watcher, _lock
+    _watcher, _lock = None, RLock()
+
+
+_watcher: _Watcher | None = None
+_lock = RLock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)

@@ -221,7 +221,7 @@ class TestForks:
     def test_recording_first_imports_nothing_that_a_fork_could_cut_short(self, run_python, exporters):
         done = run_python(
             f"""
-            import sys
+            import sys, threading  # where there is another thread, this is there
             from algoprof import profile, section
             loaded = set(sys.modules)
             with section("x"), profile("job", timeout=60), section("y"):

@@ -3,7 +3,6 @@
 Plain numbers, so that the recorder's hot path can import them and nothing else.
 """
 
-import math
 from bisect import bisect_left
 
 SCHEMA = 3
@@ -15,7 +14,7 @@ LOWEST_INDEX = -186
 BUCKET_COUNT = 312
 """Buckets in all; the last one takes every duration above 46,341 s."""
 
-BOUNDS_NS = tuple(math.floor(2 ** (index / 8) * 1e9) for index in range(LOWEST_INDEX, LOWEST_INDEX + BUCKET_COUNT - 1))
+BOUNDS_NS = tuple(int(2 ** (index / 8) * 1e9) for index in range(LOWEST_INDEX, LOWEST_INDEX + BUCKET_COUNT - 1))
 """The upper bounds, inclusive, in nanoseconds, of every bucket but the last."""
 
 

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 from contextvars import Context, ContextVar, copy_context
 
-from algoprof.profiles.buckets import BOUNDS_NS, bucket_of
+from algoprof.profiles.buckets import BOUNDS_NS
 from algoprof.recorder import layout as at
 from algoprof.recorder.cold import ColdWriter
 
@@ -70,12 +70,23 @@ cdef enum:
 
 cdef int64_t bounds[BOUNDS + 1]
 cdef short bucket_from[64][32]  # by a duration's bits and part: the bucket of the shortest such one; the next has the rest
-for _position in range(BOUNDS):
-    bounds[_position] = BOUNDS_NS[_position]
-bounds[BOUNDS] = (1 << 63) - 1
-for _bits in range(6, 64):
-    for _part in range(32):
-        bucket_from[_bits][_part] = bucket_of((32 + _part) << (_bits - 6))
+
+
+cdef int fill_tables() except -1:
+    cdef int position, bits, part
+    for position in range(BOUNDS):
+        bounds[position] = BOUNDS_NS[position]
+    bounds[BOUNDS] = ((<int64_t>1 << 62) - 1) * 2 + 1
+    position = 0
+    for bits in range(6, 64):
+        for part in range(32):
+            while bounds[position] < <int64_t>(32 + part) << (bits - 6):
+                position += 1
+            bucket_from[bits][part] = <short>position
+    return 0
+
+
+fill_tables()
 
 # The layout's constants, as C knows them.
 cdef int NODE_COUNT = at.NODE_COUNT, NODE_TOTAL = at.NODE_TOTAL, NODE_NESTED = at.NODE_NESTED

@@ -3,9 +3,9 @@
 import gc
 import struct
 import sys
+from _thread import get_ident
 from bisect import bisect_left
 from contextvars import copy_context
-from threading import get_ident
 from time import monotonic_ns
 
 from algoprof.profiles.buckets import BOUNDS_NS

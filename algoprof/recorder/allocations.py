@@ -1,6 +1,6 @@
 """How much Python allocates at once during a run, on request: the peaks of `tracemalloc`, kept apart for each run."""
 
-from threading import RLock
+from _thread import RLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

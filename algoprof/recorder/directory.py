@@ -19,6 +19,8 @@ CLOSED_MODE = 0o400
 """Of the file of a process that came to its end by itself: nobody writes it any more."""
 KEPT_SECONDS = 7 * 24 * 3600
 """A dead process's file is kept this long."""
+MANY_FILES, MANY_BYTES = 64, 16 * 1024 * 1024
+"""Closed files have piled up when there are more, or they are larger in all."""
 KEPT_BYTES = 256 * 1024 * 1024
 """Dead processes' files are kept up to this size in all, the newest first."""
 
@@ -114,6 +116,14 @@ def _owned(path: str) -> str:
         if status.st_mode & 0o077:
             os.chmod(path, 0o700)
     return path
+
+
+def has_piled_up(directory: str) -> bool:
+    """Whether there are closed files to be folded into the directory's totals: too many, too large or too old."""
+    closed = [status for _, status in flight_entries(directory) if is_closed(status)]
+    size = sum(status.st_blocks * 512 for status in closed)
+    oldest = min((status.st_mtime for status in closed), default=time.time())
+    return len(closed) > MANY_FILES or size > MANY_BYTES or oldest < time.time() - KEPT_SECONDS
 
 
 def tidy(directory: str | os.PathLike[str]) -> None:

@@ -24,10 +24,8 @@ if TYPE_CHECKING:
 
     Entry = tuple[str, os.stat_result]
 
-MANY_FILES, FEW_FILES = 64, 32
-"""When there are more closed files than the first, the newest are kept, as many as the second."""
-MANY_BYTES, FEW_BYTES = 16 * 1024 * 1024, 8 * 1024 * 1024
-"""The same for their size in all."""
+FEW_FILES, FEW_BYTES = 32, 8 * 1024 * 1024
+"""When closed files have piled up, the newest are kept: so many, and of this size in all."""
 PRESSING_FILES, PRESSING_BYTES = 256, 32 * 1024 * 1024
 """From here on, the files of workers are folded too whose parent process lives, and might still add them to its run."""
 PATIENCE_SECONDS = 0.25
@@ -111,7 +109,7 @@ def read_totals(folder: str) -> "tuple[Ledger, Flight]":
 def _surplus(closed: "list[Entry]") -> list[str]:
     """Return what is to be folded of the closed files, given newest first: the oldest come first."""
     oldest = time.time() - place.KEPT_SECONDS
-    many = len(closed) > MANY_FILES or _size(closed) > MANY_BYTES
+    many = len(closed) > place.MANY_FILES or _size(closed) > place.MANY_BYTES
     kept, chosen = 0, []
     for position, (path, status) in enumerate(closed):
         kept += status.st_blocks * 512

@@ -4,7 +4,7 @@ import mmap
 import os
 import sys
 import time
-from threading import RLock
+from _thread import RLock
 
 from algoprof._version import __version__
 from algoprof.recorder import layout as at

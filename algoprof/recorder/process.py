@@ -4,11 +4,11 @@ import atexit
 import functools
 import os
 import sys
+from _thread import RLock
 from contextlib import suppress
-from threading import RLock
 from time import monotonic_ns
 
-from algoprof.recorder import directory, directory_totals
+from algoprof.recorder import directory
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
 from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
@@ -295,7 +295,10 @@ def close() -> None:
 
 @never_raises
 def _fold(folder: str, own: str = "") -> None:
-    directory_totals.fold(folder, own)
+    if directory.has_piled_up(folder):
+        from algoprof.recorder import directory_totals  # noqa: PLC0415  (few find anything to fold)
+
+        directory_totals.fold(folder, own)
 
 
 def _forget() -> None:

@@ -2,8 +2,8 @@
 
 import os
 import time
+from _thread import RLock
 from collections import deque
-from threading import RLock
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at

@@ -123,9 +123,9 @@ def test_a_run_is_whole_with_what_its_workers_recorded(algoprof, run_python):
 
 
 def test_what_was_folded_is_told_last(algoprof, finished, tmp_path, monkeypatch):
-    from algoprof.recorder import directory_totals
+    from algoprof.recorder import directory, directory_totals
 
-    monkeypatch.setattr(directory_totals, "MANY_FILES", 0)
+    monkeypatch.setattr(directory, "MANY_FILES", 0)
     monkeypatch.setattr(directory_totals, "FEW_FILES", 0)
     finished("ended")
     finished("ended")

@@ -61,7 +61,7 @@ def worker():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """The flight directory; whatever is closed there is folded at once when it is asked for."""
-    monkeypatch.setattr(directory_totals, "MANY_FILES", 0)
+    monkeypatch.setattr(directory, "MANY_FILES", 0)
     monkeypatch.setattr(directory_totals, "FEW_FILES", 0)
     path = tmp_path / "flight"
     path.mkdir()
@@ -175,9 +175,9 @@ def test_a_file_that_is_about_to_be_removed_counts_once(worker, folder, counted)
 
 CHURN = """
 import os, sys
-from algoprof.recorder import directory_totals, families
+from algoprof.recorder import directory, directory_totals, families
 import algoprof.delivery  # in each child it would take longer than all else
-directory_totals.MANY_FILES, directory_totals.FEW_FILES = 6, 3
+directory.MANY_FILES, directory_totals.FEW_FILES = 6, 3
 from algoprof import profile, section
 for _ in range(int(sys.argv[1])):
     child = os.fork()

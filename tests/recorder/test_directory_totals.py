@@ -55,7 +55,7 @@ def keep(monkeypatch):
     """Let no more than so many closed files lie in the directory before they are folded."""
 
     def set_limits(many, few):
-        monkeypatch.setattr(directory_totals, "MANY_FILES", many)
+        monkeypatch.setattr(directory, "MANY_FILES", many)
         monkeypatch.setattr(directory_totals, "FEW_FILES", few)
 
     return set_limits
@@ -87,9 +87,9 @@ def expected(count):
 
 
 def test_files_are_folded_when_they_pile_up_and_none_is_lost(ended, folder):
-    count = directory_totals.MANY_FILES + 12
+    count = directory.MANY_FILES + 12
     ended(count)
-    assert len(directory.flight_files(folder)) <= directory_totals.MANY_FILES
+    assert len(directory.flight_files(folder)) <= directory.MANY_FILES
     ledger, totals = read_totals(folder)
     assert 0 < ledger.count < count
     assert ledger.count == len(ledger.processes) == sum(whole.runs for whole in totals.cumulative)
@@ -285,8 +285,8 @@ def test_a_workers_file_waits_for_its_parent(run_python, folder, keep):
     script = """
         import os, sys
         from algoprof import profile, section
-        from algoprof.recorder import directory_totals
-        directory_totals.MANY_FILES = directory_totals.FEW_FILES = 0
+        from algoprof.recorder import directory, directory_totals
+        directory.MANY_FILES = directory_totals.FEW_FILES = 0
         with profile("job") as run:
             child = os.fork()
             if child == 0:

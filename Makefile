@@ -5,7 +5,7 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check bench format lock servers clean
+.PHONY: help demo test test-full coverage check bench format lock servers clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do printf '  make %-10s %s\n' "$$name" "$$does"; done
@@ -15,10 +15,13 @@ demo: $(VENV)/.installed ## build, call, time, scrape and kill a real algorithm
 
 test: $(VENV)/.installed-dev servers check ## everything that must hold, in minutes
 	@echo "==> running the tests"
-	@$(PYTHON_IN_VENV) -m pytest --cov $(PYTEST_FLAGS)
+	@$(PYTHON_IN_VENV) -m pytest $(PYTEST_FLAGS)
 
 test-full: PYTEST_FLAGS += --full
 test-full: test ## the same suite at full counts
+
+coverage: PYTEST_FLAGS += --cov
+coverage: test ## the suite, and what of the code it runs
 
 check: $(VENV)/.installed-dev ## ruff, its formatter and mypy
 	@echo "==> checking style and types"

@@ -23,17 +23,16 @@ class BuildWriter(build_ext):
             )
 
 
-setup(
-    cmdclass={"build_ext": BuildWriter},
-    ext_modules=cythonize(
-        Extension(
-            "algoprof.recorder._native",
-            [str(RECORDER / "_native.pyx")],
-            depends=[str(path) for path in [*RECORDER.glob("_native_*.pxi"), RECORDER / "_interpreter.h"]],
-            extra_compile_args=["-O3", "-g0", "-fno-plt"],
-            optional=True,
-        ),
-        build_dir="build",
-        include_path=[str(RECORDER)],
+extensions = cythonize(
+    Extension(
+        "algoprof.recorder._native",
+        [str(RECORDER / "_native.pyx")],
+        depends=[str(path) for path in [*RECORDER.glob("_native_*.pxi"), RECORDER / "_interpreter.h"]],
+        extra_compile_args=["-O3", "-g0", "-fno-plt"],
     ),
+    build_dir="build",
+    include_path=[str(RECORDER)],
 )
+for extension in extensions:
+    extension.optional = True  # which cythonize drops
+setup(cmdclass={"build_ext": BuildWriter}, ext_modules=extensions)

@@ -38,6 +38,9 @@ class Section(SectionBase):
 
     fault = staticmethod(process.count_error)
 
+    def __reduce__(self) -> "tuple[object, ...]":
+        return Section, (self.name, self.attributes, self.place)
+
     def __call__(self, function: "F") -> "F":
         """Decorate a function, under this section's name.
 

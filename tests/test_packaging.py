@@ -85,10 +85,17 @@ def test_the_wheel_holds_the_compiled_writer_and_not_its_source(built):
     assert recorder == {compiled[0], "algoprof/recorder/__init__.py", "algoprof/recorder/_python.py"}
 
 
-def test_without_a_compiler_the_build_says_so_once_and_goes_on(sources, tmp_path):
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(sources)]
+@pytest.mark.parametrize("way", ["wheel", "editable"])
+def test_without_a_compiler_the_build_says_so_once_and_goes_on(sources, tmp_path, way):
+    source = tmp_path / "source"
+    shutil.copytree(sources, source, symlinks=True)
+    commands = {
+        "wheel": ["-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(source)],
+        "editable": ["setup.py", "build_ext", "--inplace"],  # what an editable install does, and no environment changes
+    }
     done = subprocess.run(
-        command,
+        [sys.executable, *commands[way]],
+        cwd=source,
         check=False,
         env=os.environ | {"CC": "/nonexistent/compiler"},
         stdin=subprocess.DEVNULL,
@@ -99,8 +106,9 @@ def test_without_a_compiler_the_build_says_so_once_and_goes_on(sources, tmp_path
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("its twin in Python records") == 1, done.stdout
     assert "apt-get install gcc python3-dev" in done.stdout
-    (wheel,) = tmp_path.glob("*.whl")
-    assert not [name for name in zipfile.ZipFile(wheel).namelist() if "_native" in name]
+    for wheel in tmp_path.glob("*.whl"):
+        assert not [name for name in zipfile.ZipFile(wheel).namelist() if "_native" in name]
+    assert not list((source / "algoprof" / "recorder").glob("*.so"))
 
 
 def test_without_extras_everything_imports_but_what_the_extras_are_for(installed):

@@ -10,14 +10,17 @@ an enter, so a closed occurrence that nobody but the running context can see is 
 cimport cython
 from cpython.dict cimport PyDict_GetItem
 from cpython.object cimport PyObject
+from cpython.weakref cimport PyWeakref_NewRef
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from libc.string cimport memcpy
 
 from contextvars import Context, ContextVar, copy_context
+from sys import modules
 
 from algoprof.profiles.buckets import BOUNDS_NS
 from algoprof.recorder import layout as at
 from algoprof.recorder.cold import ColdWriter
+from algoprof.recorder.tasks import current_task
 
 cdef extern from "Python.h":
     int PyContextVar_Get(object variable, PyObject *default, PyObject **value) except -1
@@ -94,6 +97,8 @@ cdef int NODE_SHORTEST = at.NODE_SHORTEST, NODE_LONGEST = at.NODE_LONGEST, NODE_
 cdef int NODE_HISTOGRAM = at.NODE_HISTOGRAM
 cdef int OPEN_STARTED = at.OPEN_STARTED, OPEN_PARENT = at.OPEN_PARENT, OPEN_ATTRIBUTES = at.OPEN_ATTRIBUTES
 cdef int OPEN_SPAN = at.OPEN_SPAN, OPEN_PARENT_SPAN = at.OPEN_PARENT_SPAN
+cdef int GC_PAUSES = at.ENVIRONMENT_GC_PAUSES, GC_PAUSED = at.ENVIRONMENT_GC_PAUSED
+cdef int GC_LONGEST = at.ENVIRONMENT_GC_LONGEST
 cdef int NESTED = at.NESTED, FIRST = at.FIRST, SLOWEST = at.SLOWEST
 cdef int ATTRIBUTES_ROOM = at.SPAN_ATTRIBUTES_BYTES, KEY_MAX = at.KEY_MAX, VALUE_MAX = at.VALUE_MAX
 
@@ -101,6 +106,14 @@ cdef int ATTRIBUTES_ROOM = at.SPAN_ATTRIBUTES_BYTES, KEY_MAX = at.KEY_MAX, VALUE
 include "_native_records.pxi"
 include "_native_attributes.pxi"
 include "_native_hot.pxi"
+
+
+cdef object running_task():
+    """Return a weak reference to the asyncio task that runs, always the same for one; None outside of one."""
+    if "asyncio.tasks" not in modules:
+        return None
+    task = current_task()
+    return None if task is None else PyWeakref_NewRef(task, None)
 
 
 class Writer(ColdWriter):
@@ -122,6 +135,14 @@ class Writer(ColdWriter):
         set_variable(<PyObject *>(<Hot>self.hot).current, <PyObject *>occurrence)
         lease.top = None
 
+    def is_own(self, occurrence, scope, block):
+        if occurrence.row.block is not block:
+            return False
+        if scope is not None and occurrence.scope is scope:
+            return True
+        task = running_task()
+        return occurrence.task is task
+
     def scope(self):
         return <object>scope_of(self.hot)
 
@@ -141,6 +162,7 @@ def activate(writer):
 
 
 include "_native_sections.pxi"
+include "_native_collections.pxi"
 
 
 cdef int _references_of_a_wrapper():

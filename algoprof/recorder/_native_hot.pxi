@@ -79,7 +79,9 @@ cdef class Hot:
             above = self.writer.runs.implicit_root()
             top = None  # whatever the context holds now, it is not what it held before
         parent = above.row
-        if parent.block is lease.block and <PyObject *>above.scope == algoprof_context(thread):
+        if parent.block is lease.block and (
+            <PyObject *>above.scope == algoprof_context(thread) or self.writer.is_own(above, None, lease.block)
+        ):
             nested = True
             if not above.folding:
                 row = parent.last
@@ -106,7 +108,10 @@ cdef class Hot:
             occurrence.slot = 0
         else:
             occurrence = Occurrence.__new__(Occurrence)
+            occurrence.task = running_task()
         occurrence.closed, occurrence.vacant = True, False  # until it is all there
+        if occurrence.names is not None:
+            occurrence.names = None
         occurrence.above = above
         occurrence.name = number
         occurrence.folding = False
@@ -221,6 +226,8 @@ cdef class Hot:
             occurrence.row = <Row>row
         if occurrence.steps is not None:
             occurrence.steps = None
+        if occurrence.names is not None:
+            occurrence.names = None
         occurrence.name = number
         occurrence.folding = False
         occurrence.flags = NESTED

@@ -31,7 +31,7 @@ cdef class SectionBase:
             self.resolve()
         return self.hot
 
-    cdef int resolve_quietly(self) noexcept:
+    cdef int resolve_quietly(self) except -1:
         try:
             self.resolve()
         except Exception:
@@ -42,7 +42,7 @@ cdef class SectionBase:
         """Return the attributes, borrowed; NULL if there are none."""
         return NULL if self.attributes is None else <PyObject *>self.attributes
 
-    cdef int open_here(self) noexcept:
+    cdef int open_here(self) except -1:
         """Open an occurrence for the code that called; what goes wrong is counted."""
         if (
             <PyObject *>self.hot == <PyObject *>active
@@ -55,7 +55,7 @@ cdef class SectionBase:
             return 0
         return self.open_slowly()
 
-    cdef int open_slowly(self) noexcept:
+    cdef int open_slowly(self) except -1:
         cdef Hot hot
         try:
             hot = self.bound()
@@ -67,7 +67,7 @@ cdef class SectionBase:
             self.fault()
         return 0
 
-    cdef int close_here(self, PyObject *error) noexcept:
+    cdef int close_here(self, PyObject *error) except -1:
         """Close the innermost open occurrence of the code that called; what goes wrong is counted."""
         cdef int64_t ended = algoprof_now()
         cdef PyObject *value
@@ -85,7 +85,7 @@ cdef class SectionBase:
                 return 0
         return self.close_slowly(<object>error, ended)
 
-    cdef int close_slowly(self, object error, int64_t ended) noexcept:
+    cdef int close_slowly(self, object error, int64_t ended) except -1:
         cdef PyObject *value = NULL
         cdef Occurrence occurrence = None
         cdef Hot hot = self.hot
@@ -150,7 +150,7 @@ cdef class SectionBase:
         """Return how many references there are to what is left, as `leave` sees them."""
         return references(<PyObject *>opened)
 
-    cdef int leave_slowly(self, Occurrence occurrence, object error, int64_t ended) noexcept:
+    cdef int leave_slowly(self, Occurrence occurrence, object error, int64_t ended) except -1:
         try:
             active.leave(occurrence, error, ended)
         except Exception:
@@ -177,6 +177,9 @@ cdef class QuickSection:
 
     def __repr__(self):
         return "<function section>"
+
+    def __reduce__(self):
+        return "section"
 
 
 cdef int use_vectorcall() except -1:

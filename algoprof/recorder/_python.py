@@ -1,9 +1,7 @@
 """The hot paths in Python: what the enter and the exit of a section write into the flight file."""
 
-import gc
 import struct
 import sys
-from _thread import get_ident
 from bisect import bisect_left
 from contextvars import copy_context
 from time import monotonic_ns
@@ -43,6 +41,11 @@ _OPEN_AT = at.OPEN_STARTED * 8
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 _modules = sys.modules
+_MUST_HOLD = sys.version_info < (3, 12)
+"""Whether the garbage collector may run while a context variable is being set.
+
+A finalizer that sets one of the same context then frees the map that is being read; a copy of the context holds it.
+"""
 
 
 class RunMark:
@@ -97,6 +100,7 @@ class Occurrence:
     folding = False  # whether it, or one it stands in, recurs
     held: "Held | None" = None
     name: int
+    names: "frozenset[int] | None" = None  # in a recursion: those of all that are open
     plain = True  # whether there is nothing to see to when it is left, but to count it
     row: Row
     scope: object = None  # the asyncio task that opened it
@@ -154,6 +158,8 @@ def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
         opens = block.opens
         occurrence.entry = entry = opens.pop() if opens else row.block.take_entry()
         occurrence.span = span = next_span()
+        if _MUST_HOLD:
+            _ = copy_context()
         set_innermost(occurrence)
         occurrence.started = started = monotonic_ns()
         write_open(data, entry * 8 + _OPEN_AT, started, parent.reference, 0, span, above.span)
@@ -194,6 +200,8 @@ def _leave_of(writer: Writer) -> "Callable[..., None]":
             row.reload(words)
             return
         if innermost() is occurrence:
+            if _MUST_HOLD:
+                _ = copy_context()
             set_innermost(occurrence.above)
         node = row.offset
         elapsed = ended - occurrence.started
@@ -248,8 +256,8 @@ class SectionBase:
             if writer is None or writer is not _active:
                 writer = self.resolve()
             caller = _frame(1)
-            if caller.f_code.co_flags & _GENERATOR or _collecting:
-                _enter_specially(writer, self, caller)
+            if caller.f_code.co_flags & _GENERATOR:
+                writer.enter_held(self.number, self.attributes, caller)
             else:
                 writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -274,8 +282,8 @@ class SectionBase:
             if writer is None or writer is not _active:
                 writer = self.resolve()
             caller = _frame(1)
-            if caller.f_code.co_flags & _GENERATOR or _collecting:
-                _enter_specially(writer, self, caller)
+            if caller.f_code.co_flags & _GENERATOR:
+                writer.enter_held(self.number, self.attributes, caller)
             else:
                 writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -304,8 +312,6 @@ class SectionBase:
             writer = self.writer
             if writer is None or writer is not _active:
                 writer = self.resolve()
-            if _collecting == get_ident():
-                return copy_context().run(writer.enter, self.number, self.attributes)
             return writer.enter(self.number, self.attributes)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
@@ -327,36 +333,15 @@ def activate(writer: Writer | None) -> None:
     """Say who records in this process from now on."""
     global _active  # noqa: PLW0603  (the one recorder of the process)
     _active = writer
-    if sys.version_info < (3, 12) and _note_collection not in gc.callbacks:
-        gc.callbacks.append(_note_collection)
-
-
-_collecting = 0
-
-
-def _note_collection(phase: str, _: "dict[str, int]") -> None:
-    """Note which thread runs the garbage collector.
-
-    Before 3.12 that may be in the middle of setting a context variable; a finalizer that sets one of the same context
-    then frees what is being read. What finalizers enter, they enter in a copy of the context.
-    """
-    global _collecting  # noqa: PLW0603  (one collection at a time)
-    _collecting = get_ident() if phase == "start" else 0
-
-
-def _enter_specially(writer: Writer, section: SectionBase, caller: "FrameType") -> None:
-    """Enter a section in a generator, or in a finalizer."""
-    if _collecting == get_ident():
-        copy_context().run(writer.enter_held, section.number, section.attributes, caller)
-    elif caller.f_code.co_flags & _GENERATOR:
-        writer.enter_held(section.number, section.attributes, caller)
-    else:
-        writer.enter(section.number, section.attributes)
 
 
 def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]", nothing: object) -> "Any":  # noqa: ARG001  (the twin's)
     """Return `function` as it is: the compiled writer has a `section` that finds the names it knows faster."""
     return function
+
+
+CollectionTimer: "Callable[..., Callable[[str, dict[str, int]], None]] | None" = None
+"""What times the garbage collector's pauses: the compiled writer's alone."""
 
 
 class NoSectionBase:

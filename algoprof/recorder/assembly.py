@@ -87,9 +87,10 @@ def assemble(record: RunRecord, names: Names, clock: Clock, *, alive: bool) -> P
     roots = _tree(record, clock)
     is_open = state == at.OPEN
     is_part = bool(run[at.RUN_FLAGS] & at.PART) and state != at.CUMULATIVE
+    nodes = tuple(_node(root, names, clock) for root in roots)
     return Profile(
         name=_name(names, run[at.RUN_NAME])[0],
-        roots=tuple(_node(root, names, clock) for root in roots),
+        roots=nodes,
         outcome=_outcome(run, alive=alive),
         run_id="" if state == at.CUMULATIVE else _hex(run, at.RUN_ID),
         parent_run_id=_hex(run, at.RUN_PARENT).strip("0") and _hex(run, at.RUN_PARENT),
@@ -104,10 +105,15 @@ def assemble(record: RunRecord, names: Names, clock: Clock, *, alive: bool) -> P
         failed_runs=run[at.RUN_FAILED],
         cpu_ns=None if is_open else run[at.RUN_CPU],
         part=is_part,
-        folded=run[at.RUN_FOLDED],
+        folded=max(run[at.RUN_FOLDED], sum(_folded(node) for node in nodes)),
         dropped=run[at.RUN_DROPPED],
         inexact=bool(run[at.RUN_FLAGS] & at.INEXACT) or any(row[at.NODE_SEQUENCE] % 2 for _, row in record.rows),
     )
+
+
+def _folded(node: Node) -> int:
+    """Return how many occurrences below a node, or in it, stand under the name of what is folded."""
+    return (node.count if node.name == at.FOLDED_NAME else 0) + sum(_folded(child) for child in node.children)
 
 
 def _outcome(run: Words, *, alive: bool) -> RunOutcome:

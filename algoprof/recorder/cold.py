@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from algoprof.recorder.run_table import RunState, RunTable
 
 DEPTH_LIMIT = 128
-FOLDED = "(folded)"
 
 
 class Steps:
@@ -75,7 +74,7 @@ class ColdWriter:
         self.threads = _local()
         self._ended: deque[Block] = deque()  # blocks of threads that have ended
         self._shared: Block | None = None
-        self._folded = flight.name(FOLDED)
+        self._folded = flight.name(at.FOLDED_NAME)
         self.holds: dict[FrameType, Occurrence] = {}
         """What generators hold open, by the generator's frame: the innermost one."""
         self.next_span = count(int.from_bytes(urandom(7), "little")).__next__
@@ -167,7 +166,7 @@ class ColdWriter:
         """
         while occurrence is not None:
             held = occurrence.held
-            own = is_own(occurrence, scope, block)
+            own = self.is_own(occurrence, scope, block)
             if occurrence.closed:
                 if not own and _may_be_outlived(occurrence):
                     return occurrence
@@ -176,14 +175,31 @@ class ColdWriter:
             occurrence = occurrence.above if held is None else held.before
         return None
 
+    def is_own(self, occurrence: "Occurrence", scope: object, block: Block) -> bool:
+        """Whether an occurrence was opened by the same thread, in the same scope."""
+        return occurrence.scope is scope and occurrence.row.block is block
+
+    def _shorten(self, closed: "Occurrence") -> None:
+        """Have a closed occurrence point past closed ones of its own: no chain of them grows behind a context."""
+        above, scope, block = closed.above, closed.scope, closed.row.block
+        while above is not None and above.closed and (above.vacant or self.is_own(above, scope, block)):
+            above = above.above
+        closed.above = above
+
     def count(self, node: int, occurrence: "Occurrence", ended: int, error: BaseException | None) -> int:
         """Add an occurrence to a node row, and return how much of its parent's time it took."""
         words = self._words
         inside = elapsed = ended - occurrence.started
+        steps = occurrence.steps
+        if steps is not None:
+            words[node + at.NODE_FLAGS] |= at.STEPPED
+            if steps.generator:
+                inside = steps.active
         words[node + at.NODE_COUNT] = counted = words[node + at.NODE_COUNT] + 1
         if occurrence.flags & at.RECURSIVE:
             words[node + at.NODE_RECURSIONS] += 1
-            words[node + at.NODE_NESTED] -= elapsed
+            if occurrence.flags & at.NESTED:
+                words[node + at.NODE_NESTED] -= inside  # which the one it is nested in takes for another's
         else:
             words[node + at.NODE_TOTAL] += elapsed
             words[node + at.NODE_HISTOGRAM + bucket_of(elapsed)] += 1
@@ -195,13 +211,9 @@ class ColdWriter:
                 self.keep(node, at.SLOWEST, occurrence, ended, error)
             elif elapsed < words[node + at.NODE_SHORTEST]:
                 words[node + at.NODE_SHORTEST] = elapsed
-        steps = occurrence.steps
-        if steps is not None:
-            words[node + at.NODE_FLAGS] |= at.STEPPED
-            words[node + at.NODE_ACTIVE] += steps.active
-            if steps.generator:
-                inside = steps.active
-                words[node + at.NODE_NESTED] += elapsed - inside
+            if steps is not None:
+                words[node + at.NODE_ACTIVE] += steps.active
+            words[node + at.NODE_NESTED] += elapsed - inside
         if error is not None:
             words[node + at.NODE_ERRORS] += 1
             self.keep(node, at.FAILED, occurrence, ended, error)
@@ -228,7 +240,9 @@ class ColdWriter:
                 words[occurrence.above.row.offset + at.NODE_NESTED] += inside
             words[node] = sequence + 1
             block.free_entry(occurrence.entry, occurrence.slot)
-        shorten(occurrence)
+        self._shorten(occurrence)
+        if not occurrence.row.depth:
+            occurrence.scope = None  # a run that is kept is not to keep the context it was opened in
 
     def _leave_elsewhere(self, occurrence: "Occurrence", block: Block, ended: int, error: BaseException | None) -> None:
         """Close an occurrence in another thread than its own, or after its run."""
@@ -327,14 +341,18 @@ class ColdWriter:
             name = self._folded
             self._words[parent.run.slot + at.RUN_FOLDED] += 1
         outer = parent.folds.get(name) if not above.folding else None
-        if outer is None:
+        names = above.names
+        if outer is None and (names is None or name in names):
             outer = _outermost(above, name, block)
         if outer is not None:
-            parent.folds[name] = outer
+            if not above.folding:
+                parent.folds[name] = outer
             occurrence.flags |= at.RECURSIVE
             occurrence.folding = True
+            occurrence.names = names or _open_names(above)
             return outer
         occurrence.folding = above.folding
+        occurrence.names = names if names is None or name in names else names | {name}
         if occurrence.flags & at.NESTED:
             row = parent.children.get(name)
             if row is None:
@@ -434,26 +452,25 @@ def _may_be_outlived(closed: "Occurrence") -> bool:
     return not closed.vacant and not row.run.ended and row.depth < DEPTH_LIMIT
 
 
-def is_own(occurrence: "Occurrence", scope: object, block: Block) -> bool:
-    """Whether an occurrence was opened by the same thread, in the same scope."""
-    return occurrence.scope is scope and occurrence.row.block is block
-
-
-def shorten(closed: "Occurrence") -> None:
-    """Have a closed occurrence point past closed ones of its own, so that no chain of them grows behind a context."""
-    above, scope, block = closed.above, closed.scope, closed.row.block
-    while above is not None and above.closed and (above.vacant or is_own(above, scope, block)):
-        above = above.above
-    closed.above = above
-
-
 def _outermost(above: "Occurrence", name: int, block: Block) -> "Row | None":
-    """Return the row of the outermost open occurrence of a name in the same run and thread, or None."""
-    found = None
+    """Return the row of the outermost open occurrence of a name in the same run and thread, or None.
+
+    The innermost one has the same row: it recurs into the outermost.
+    """
     walk: Occurrence | None = above
     while walk is not None and walk.row.run is above.row.run:
         row = walk.row
         if row.name == name and row.block is block and row.depth and not walk.closed:
-            found = row
+            return row
         walk = walk.above
-    return found
+    return None
+
+
+def _open_names(innermost: "Occurrence") -> frozenset[int]:
+    """Return the names of an occurrence and of all that it stands in, in the same run."""
+    names = set()
+    walk: Occurrence | None = innermost
+    while walk is not None and walk.row.run is innermost.row.run:
+        names.add(walk.row.name)
+        walk = walk.above
+    return frozenset(names)

@@ -5,6 +5,8 @@ import stat
 import time
 from contextlib import suppress
 
+from algoprof.recorder.layout import MAGIC
+
 try:
     import fcntl
 
@@ -146,11 +148,15 @@ def remove_dead(path: str) -> None:
     """Make way at a path that the user named: what a dead process left there goes.
 
     Raises:
-        FileExistsError: if a living process writes there.
+        FileExistsError: if a living process writes there, or it is some other file.
     """
     with suppress(FileNotFoundError):
         if is_live(path):
             raise FileExistsError(f"{path} is written by a living process")
+        with open(path, "rb") as file:
+            begin = file.read(8)
+        if begin.strip(b"\0") and begin != MAGIC.to_bytes(8, "little"):
+            raise FileExistsError(f"{path} is no flight file, so it is not replaced")
         os.unlink(path)
 
 

@@ -8,6 +8,7 @@ from algoprof.recorder import layout as at
 from algoprof.recorder.allocations import AllocationPeaks
 from algoprof.recorder.cgroups import ControlGroups, read_memory_peak
 from algoprof.recorder.flight import FlightFile, OutOfSpace
+from algoprof.recorder.writer import CollectionTimer
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Environments:
     def __init__(self, flight: FlightFile, groups: ControlGroups | None = None) -> None:
         self._words = flight.words
         self._groups = groups or ControlGroups()
-        self._open: tuple[int, ...] = ()  # records of open runs; replaced, never changed
+        self.open_records: tuple[int, ...] = ()  # records of open runs; replaced, never changed
         self._read_ns = -_FRESH_NS
         self._load = -1
         try:
@@ -44,9 +45,10 @@ class Environments:
         self._process = self._base + at.RUN_COUNT * at.ENVIRONMENT_WORDS
         if self._base:
             self._words[self._process : self._process + at.ENVIRONMENT_WORDS] = _NOTHING
+        self._measured = self._measure_collections()
+        if self._base and self._measured is not None:
             self._words[self._process + at.ENVIRONMENT_GC_PAUSES] = 0
             self._words[self._process + at.ENVIRONMENT_GC_PAUSED] = 0
-        self._measured = self._measure_collections()
         self._allocations = AllocationPeaks(self._note_allocation_peak)
 
     def begin(self, slot: int, serial: int, *, allocations: bool = False) -> None:
@@ -67,23 +69,23 @@ class Environments:
         words[record + at.ENVIRONMENT_CPU_QUOTA] = _millionths(self._groups.cpu_quota)
         words[record + at.ENVIRONMENT_LOAD] = self._load
         words[record + at.ENVIRONMENT_MEMORY_LIMIT] = _known(self._groups.memory_limit)
-        words[record + at.ENVIRONMENT_GC_LONGEST] = 0
+        words[record + at.ENVIRONMENT_GC_LONGEST] = 0 if self._measured is not None else -1
         for counter in _COUNTERS:
             words[record + counter + at.ENVIRONMENT_BEFORE] = words[process + counter]
         words[record] = serial
-        if not self._open:
+        if not self.open_records and self._measured is not None:
             gc.callbacks.append(self._measured)
-        self._open = (*self._open, record)
+        self.open_records = (*self.open_records, record)
         if allocations:
             self._allocations.begin(slot)
 
     def end(self, slot: int) -> None:
         """Write what was counted during a run, and its peaks."""
         record = self.record(slot)
-        if record not in self._open:
+        if record not in self.open_records:
             return
-        self._open = tuple(one for one in self._open if one != record)
-        if not self._open:
+        self.open_records = tuple(one for one in self.open_records if one != record)
+        if not self.open_records:
             self._stop_measuring_collections()
         self.observe()
         self._allocations.end(slot)
@@ -142,7 +144,7 @@ class Environments:
     def abandon(self) -> None:
         """Write nothing any more: the file is a parent process's, or the program ends."""
         self._base = 0
-        self._open = ()
+        self.open_records = ()
         self._stop_measuring_collections()
         self._allocations.stop()
 
@@ -151,30 +153,15 @@ class Environments:
         return self._base + (slot - at.RUNS_AT // 8) // at.RUN_WORDS * at.ENVIRONMENT_WORDS
 
     def _stop_measuring_collections(self) -> None:
-        if self._measured in gc.callbacks:
+        if self._measured is not None and self._measured in gc.callbacks:
             gc.callbacks.remove(self._measured)
 
-    def _measure_collections(self) -> "Callable[[str, dict[str, int]], None]":
-        """Return what the garbage collector calls before and after each of its pauses, which never overlap.
+    def _measure_collections(self) -> "Callable[[str, dict[str, int]], None] | None":
+        """Return what the garbage collector calls before and after each of its pauses; None without the compiled one.
 
-        It uses nothing but its own names: the collector also runs while the interpreter takes its modules apart.
+        In a callback in Python, what a signal handler raises would be lost to the program.
         """
-        words, process, clock, began = self._words, self._process, monotonic_ns, 0
-        pauses, paused, longest = at.ENVIRONMENT_GC_PAUSES, at.ENVIRONMENT_GC_PAUSED, at.ENVIRONMENT_GC_LONGEST
-
-        def measured(phase: str, _: dict[str, int]) -> None:
-            nonlocal began
-            if phase == "start":
-                began = clock()
-            elif began:
-                elapsed = clock() - began
-                began = 0
-                for record in self._open:
-                    words[record + longest] = max(elapsed, words[record + longest])
-                words[process + paused] += elapsed
-                words[process + pauses] += 1
-
-        return measured
+        return CollectionTimer(self, self._words, self._process) if CollectionTimer is not None else None
 
 
 def _cpu_count() -> int:

@@ -89,7 +89,7 @@ RUN_THRESHOLD = 20  # the highest threshold reached, in millionths of the timeou
 RUN_REQUEST = 24  # 8 words
 REQUEST_BYTES = 64
 OPEN, ENDED, CUMULATIVE = 1, 2, 3  # states
-INEXACT, PART = 1, 2  # flags; a part is a worker's, of a run in another process
+INEXACT, PART, ADDED = 1, 2, 4  # flags; a part is a worker's, of a run in another process; added to the cumulative one
 
 # Names: a word of lengths and line, then the bytes.
 NAME_BYTES_EACH = 256
@@ -146,6 +146,7 @@ NODE_WORDS = NODE_SPANS + 3 * SPAN_WORDS
 NODE_BYTES = NODE_WORDS * 8
 HOME_NODES = (SEGMENT_BYTES - HOME_NODES_AT) // NODE_BYTES
 NODES_PER_SEGMENT = SEGMENT_BYTES // NODE_BYTES
+FOLDED_NAME = "(folded)"  # the name under which occurrences stand for which there is no row
 NODE_LIMIT = 512  # rows in a thread's block
 TOTALS_LIMIT = 2048  # rows in the cumulative trees' block
 CONCURRENT, STEPPED, INHERITED = 1, 2, 4  # flags: beside its parent; its steps are timed; a worker's root

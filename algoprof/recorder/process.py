@@ -249,12 +249,35 @@ def beat() -> None:
 def count_error() -> None:
     """Count a fault of ours that was kept from the program; under tests, let it be seen instead.
 
-    Call it while the exception is being handled.
+    Call it while the exception is being handled. What is the program's own, such as the timeout that its signal handler
+    raises wherever it is at that moment, goes on to the program.
     """
-    if "PYTEST_CURRENT_TEST" in os.environ:
+    error = sys.exception()
+    if "PYTEST_CURRENT_TEST" in os.environ or (error is not None and _is_the_programs(error)):
         raise  # noqa: PLE0704  (the exception that the caller handles)
     if _flight is not None:
         _flight.count_error()
+
+
+_OURS = ("algoprof", "builtins", "struct")
+_STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
+
+
+def _is_the_programs(error: BaseException) -> bool:
+    """Whether an exception was raised by the program, of a type of its own or in code of its own, and not by us."""
+    kind = type(error)
+    if kind is TimeoutError or kind.__module__.partition(".")[0] not in _OURS:
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    module = str(trace.tb_frame.f_globals.get("__name__", ""))
+    path = trace.tb_frame.f_code.co_filename
+    if module.partition(".")[0] == "algoprof":
+        return False
+    return not path.startswith((_STANDARD_LIBRARY, "<frozen ")) or "site-packages" in path
 
 
 def never_raises(function: "F") -> "F":

@@ -30,7 +30,7 @@ class Flight:
         alive: whether that process is still there.
         program: what it runs.
         runs: the open runs (their outcome is `killed` if the process is dead) and the last few that ended, in order.
-        cumulative: the ended runs, one merged profile per name.
+        cumulative: the ended runs, one merged profile per name; those that ended just now stand apart.
         errors: faults of the recorder that it kept from the program.
         closed: whether the program came to its end by itself; False while it runs, and after a kill or `os._exit`.
         seen_ns: the last moment that the file knows of, nanoseconds since the Unix epoch; now if the process lives.
@@ -102,6 +102,12 @@ def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Prof
         return reading.run(slot * 8, [row * 8 for row in rows], names)
 
 
+def _is_to_add(run: Words) -> bool:
+    """Whether a run counts among the ended ones: a cumulative one, or one that was not added to it yet."""
+    ended = run[at.RUN_STATE] == at.ENDED and not run[at.RUN_FLAGS] & at.ADDED
+    return run[at.RUN_STATE] == at.CUMULATIVE or ended
+
+
 class _Reading:
     def __init__(
         self, view: memoryview, words: memoryview, *, alive: bool, at_ns: int | None, serial: int | None
@@ -139,7 +145,7 @@ class _Reading:
             alive=self._alive,
             program=program,
             runs=tuple(profile for run, profile in profiles if run[at.RUN_STATE] in (at.OPEN, at.ENDED)),
-            cumulative=tuple(profile for run, profile in profiles if run[at.RUN_STATE] == at.CUMULATIVE),
+            cumulative=tuple(profile for run, profile in profiles if _is_to_add(run)),
             errors=self._words[at.HEADER_ERRORS],
             closed=self._words[at.HEADER_CLOSED] != 0,
             seen_ns=clock.now_ns + clock.to_wall_ns,

@@ -92,7 +92,7 @@ class RunTable:
         self._free = [(at.RUNS_AT + slot * at.RUN_BYTES) // 8 for slot in reversed(range(at.RUN_COUNT))]
         self._readable: deque[RunState] = deque()
         self._cumulative: dict[int, RunState] = {}
-        self._totals: Totals | None = None
+        self._totals = _totals(flight)
         self._implicit: RunState | None = None
         self.spare_block = Block(flight, at.BLOCK_SHARED, segments=1)
         """The one shared by threads that find no other, set aside while there is room."""
@@ -169,7 +169,8 @@ class RunTable:
             words[run.slot + at.RUN_FAILED] = int(error is not None)
             self.environments.end(run.slot)
             words[run.slot + at.RUN_STATE] = at.ENDED
-            self._accumulate(run)
+            if self._accumulate(run):
+                words[run.slot + at.RUN_FLAGS] |= at.ADDED
 
     def release(self, run: RunState) -> None:
         """Let an ended run be forgotten in its turn."""
@@ -306,17 +307,12 @@ class RunTable:
         self._words[run.slot + at.RUN_STATE] = state
         self._words[run.slot + at.RUN_SERIAL] = run.serial
 
-    def _accumulate(self, run: RunState) -> None:
-        try:
-            if self._totals is None:
-                self._totals = Totals(self._flight)
-            total = self._cumulative_of(self._words[run.slot + at.RUN_NAME])
-        except OutOfSpace:
+    def _accumulate(self, run: RunState) -> bool:
+        """Add an ended run to the cumulative one of its name; False, and counted, if there is no room for one."""
+        total = self._cumulative_of(self._words[run.slot + at.RUN_NAME]) if self._totals is not None else None
+        if self._totals is None or total is None:
             self._flight.count_error()
-            return
-        if total is None:
-            self._flight.count_error()
-            return
+            return False
         words, slot = self._words, total.slot
         if not run.part:
             self.environments.add(slot, total.serial, run.slot)
@@ -328,6 +324,7 @@ class RunTable:
         words[slot + at.RUN_FOLDED] += words[run.slot + at.RUN_FOLDED]
         words[slot + at.RUN_FLAGS] |= words[run.slot + at.RUN_FLAGS] & at.INEXACT
         words[slot + at.RUN_FOLDED] += self._totals.add([offset for _, offset in run.rows], total.serial)
+        return True
 
     def _cumulative_of(self, name: int) -> RunState | None:
         total = self._cumulative.get(name)
@@ -363,6 +360,14 @@ class RunTable:
 
 _NO_RUN = memoryview(bytes(at.RUN_BYTES)).cast("q")
 _NOBODY = object()  # no task is this one, so nothing is nested in an anchor
+
+
+def _totals(flight: FlightFile) -> Totals | None:
+    """Set the cumulative trees' room aside while there is some."""
+    try:
+        return Totals(flight)
+    except OutOfSpace:
+        return None
 
 
 def _signed(value: int) -> int:

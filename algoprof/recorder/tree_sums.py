@@ -77,7 +77,7 @@ class TreeSums:
             self._add_to(slot + at.RUN_ENDED, run[at.RUN_ENDED])
         elif not run[at.RUN_FLAGS] & at.PART:
             self._add_to(slot + at.RUN_RUNS, 1)
-            self._add_to(slot + at.RUN_ENDED, max(0, closed_ns - run[at.RUN_STARTED]))
+            self._add_to(slot + at.RUN_ENDED, max(0, (run[at.RUN_ENDED] or closed_ns) - run[at.RUN_STARTED]))
         for word in (at.RUN_FAILED, at.RUN_DROPPED, at.RUN_FOLDED):
             self._add_to(slot + word, run[word])
         words[slot + at.RUN_FLAGS] |= run[at.RUN_FLAGS] & at.INEXACT
@@ -183,7 +183,8 @@ def _runs(words: memoryview) -> "Iterator[Row]":
     for slot in range(at.RUN_COUNT):
         start = at.RUNS_AT // 8 + slot * at.RUN_WORDS
         run: Row = words[start : start + at.RUN_WORDS].tolist()
-        if run[at.RUN_SERIAL] and run[at.RUN_STATE] in (at.CUMULATIVE, at.OPEN):
+        added = run[at.RUN_STATE] == at.ENDED and run[at.RUN_FLAGS] & at.ADDED
+        if run[at.RUN_SERIAL] and run[at.RUN_STATE] in (at.CUMULATIVE, at.OPEN, at.ENDED) and not added:
             yield run
 
 

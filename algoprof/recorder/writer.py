@@ -3,7 +3,8 @@
 import os
 
 __all__ = [
-    "NoSectionBase", "Occurrence", "Row", "RunMark", "SectionBase", "Writer", "activate", "backend", "quickened",
+    "CollectionTimer", "NoSectionBase", "Occurrence", "Row", "RunMark", "SectionBase", "Writer", "activate", "backend",
+    "quickened",
 ]  # fmt: skip
 
 backend = "python"
@@ -12,6 +13,7 @@ backend = "python"
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from algoprof.recorder._python import (
+        CollectionTimer,
         NoSectionBase,
         Occurrence,
         Row,
@@ -36,4 +38,5 @@ else:
 
     NoSectionBase, SectionBase, quickened = _writer.NoSectionBase, _writer.SectionBase, _writer.quickened
     Occurrence, Row, RunMark = _writer.Occurrence, _writer.Row, _writer.RunMark
+    CollectionTimer = _writer.CollectionTimer
     Writer, activate = _writer.Writer, _writer.activate

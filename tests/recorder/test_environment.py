@@ -41,6 +41,12 @@ def test_an_open_run_says_it_too():
     assert taken.environment.cpu_count == run.snapshot().environment.cpu_count
 
 
+from algoprof.recorder import backend  # noqa: E402
+
+needs_compiled = pytest.mark.skipif(backend != "native", reason="the compiled writer times the collector's pauses")
+
+
+@needs_compiled
 def test_the_pauses_of_the_garbage_collector_are_those_during_the_run():
     gc.collect()
     with profile("outer") as outer:
@@ -55,6 +61,7 @@ def test_the_pauses_of_the_garbage_collector_are_those_during_the_run():
     assert around.gc_pause_time == around.gc_paused_ns / 1e9
 
 
+@needs_compiled
 def test_the_garbage_collector_is_left_alone_where_no_run_is_open(run_python):
     done = run_python("""
         import gc
@@ -70,6 +77,7 @@ def test_the_garbage_collector_is_left_alone_where_no_run_is_open(run_python):
     assert (done.stdout, done.stderr) == ("[0, 1, 1, 0]\n", "")
 
 
+@needs_compiled
 def test_a_forked_child_leaves_its_parents_file_alone(run_python):
     done = run_python("""
         import gc, os, sys
@@ -88,6 +96,7 @@ def test_a_forked_child_leaves_its_parents_file_alone(run_python):
     assert (done.stdout, done.stderr) == ("0\nTrue 1\n", "")
 
 
+@needs_compiled
 def test_runs_at_once_each_begin_and_end_their_own():
     together = threading.Barrier(8)
     taken = []
@@ -121,6 +130,7 @@ with profile("job", timeout=600):
 """
 
 
+@needs_compiled
 def test_a_killed_run_keeps_what_was_known(tmp_path):
     environment = os.environ | {"ALGOPROF_FLIGHT_DIR": str(tmp_path / "flight")}
     command = [sys.executable, "-c", KILLED]

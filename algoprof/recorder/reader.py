@@ -4,7 +4,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
@@ -19,6 +19,7 @@ _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
 _PATIENCE_SECONDS, _PATIENCE_IN_ALL_SECONDS, _PAUSE_SECONDS = 0.2, 2.0, 0.0001  # with one row, and with a file
 _TRIES = 100  # between two pauses
+_LOOKS = 5  # for a moment in which no run ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,12 @@ def _is_to_add(run: Words) -> bool:
     return run[at.RUN_STATE] == at.CUMULATIVE or ended
 
 
+def _stages(runs: Iterable[Words]) -> list[tuple[int, int, int]] | None:
+    """Return how far each run has got; None while one is being added to the cumulative one of its name."""
+    stages = [(run[at.RUN_SERIAL], run[at.RUN_STATE], run[at.RUN_FLAGS] & at.ADDED) for run in runs]
+    return None if any(state == at.ENDED and not added for _, state, added in stages) else stages
+
+
 class _Reading:
     def __init__(
         self, view: memoryview, words: memoryview, *, alive: bool, at_ns: int | None, serial: int | None
@@ -121,9 +128,7 @@ class _Reading:
         self._patience = _PATIENCE_IN_ALL_SECONDS
 
     def flight(self) -> Flight:
-        runs = list(self._runs())
-        rows = list(self._rows())
-        opens = list(self._opens())
+        runs, rows, opens = self._tables()
         self._read_names()  # last: a name is there before what refers to it
         clock = self._clock(runs, rows, opens)
         program = self._text(at.PROGRAM_AT, at.PROGRAM_BYTES)
@@ -150,6 +155,17 @@ class _Reading:
             closed=self._words[at.HEADER_CLOSED] != 0,
             seen_ns=clock.now_ns + clock.to_wall_ns,
         )
+
+    def _tables(self) -> tuple[list[Words], list[tuple[int, Words]], list[OpenEntry]]:
+        """Return runs, rows and open entries, if possible of a moment in which no run ended."""
+        for _ in range(_LOOKS):
+            runs = list(self._runs())
+            rows = list(self._rows())
+            opens = list(self._opens())
+            stages = _stages(runs)
+            if not self._alive or (stages is not None and stages == _stages(self._runs())):
+                break
+        return runs, rows, opens
 
     def run(self, slot: int, offsets: list[int], names: Names) -> Profile | None:
         """Return the ended run at a byte offset, with the rows at others."""

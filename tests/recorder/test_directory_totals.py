@@ -295,6 +295,7 @@ def test_a_workers_file_waits_for_its_parent(run_python, folder, keep):
                 sys.exit()
             os.waitpid(child, 0)
             print(directory_totals.fold(os.environ["ALGOPROF_FLIGHT_DIR"]), run.snapshot().node("worker", "step").count)
+            sys.stdout.flush()
             os.kill(os.getpid(), 9)
         """
     assert run_python(script).stdout == "0 1\n"

@@ -104,7 +104,9 @@ class FlightFile:
                 raise OutOfSpace
             try:
                 self._back(segment)
-            except OSError:
+            except OSError as error:
+                if error.errno is None:
+                    raise  # a signal handler's: not the system's
                 raise OutOfSpace from None
             at.DIRECTORY_ENTRY.pack_into(
                 self.bytes, at.DIRECTORY_AT + segment * at.DIRECTORY_ENTRY.size, kind, ordinal, owner or segment

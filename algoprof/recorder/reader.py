@@ -19,7 +19,7 @@ _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
 _PATIENCE_SECONDS, _PATIENCE_IN_ALL_SECONDS, _PAUSE_SECONDS = 0.2, 2.0, 0.0001  # with one row, and with a file
 _TRIES = 100  # between two pauses
-_LOOKS = 5  # for a moment in which no run ends
+_LOOKS, _LOOK_SECONDS = 25, 0.004  # for a moment in which no run ends
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,7 @@ class _Reading:
             stages = _stages(runs)
             if not self._alive or (stages is not None and stages == _stages(self._runs())):
                 break
+            time.sleep(_LOOK_SECONDS)  # the writer may have been interrupted in the middle of the adding
         return runs, rows, opens
 
     def run(self, slot: int, offsets: list[int], names: Names) -> Profile | None:

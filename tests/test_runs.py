@@ -186,7 +186,7 @@ def test_a_run_is_decorated_onto_coroutines_and_generators():
         await asyncio.sleep(0)
         return budget().remaining <= 60
 
-    @profile("steps")
+    @profile("run of steps")
     def steps():
         from algoprof import budget
 
@@ -199,9 +199,9 @@ def test_a_run_is_decorated_onto_coroutines_and_generators():
     outside = []
     for inside in steps():
         outside.append(budget().run)
-        assert inside == "steps"
+        assert inside == "run of steps"
     assert outside == ["", ""]
-    assert snapshot().node("steps").count == 1
+    assert snapshot().node("run of steps").count == 1
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), "soon", True])

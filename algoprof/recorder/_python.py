@@ -108,6 +108,7 @@ class Occurrence:
     span: int
     started: int
     steps: "Steps | None" = None
+    task: object = None  # the compiled writer's
     vacant = False  # closed, and known to be in no context but where it may be opened again: the compiled writer's
 
 

@@ -148,7 +148,7 @@ class RunTable:
         anchor.row.depth = 0  # as a root's: what it holds does not recur in it
         anchor.entry = block.scratch_entry
         anchor.span = anchor.started = 0
-        anchor.scope = _NOBODY
+        anchor.scope = anchor.task = _NOBODY
         return anchor
 
     def end(self, run: RunState, error: BaseException | None = None) -> None:

@@ -7,7 +7,7 @@ so that `import algoprof` costs a cold start next to nothing.
 from algoprof._version import __version__
 from algoprof.budgets import Budget, budget
 from algoprof.errors import AlgoprofError, BudgetExceeded
-from algoprof.propagation import propagate
+from algoprof.recorder import process as _process
 from algoprof.recorder import snapshot
 from algoprof.runs import Run, profile
 from algoprof.runs import load_exporters as _load_exporters
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from algoprof.calls.client import client
     from algoprof.delivery import flush
     from algoprof.profiles.tree import Node, Profile
+    from algoprof.propagation import propagate
     from algoprof.settings import configure
 
 __all__ = [
@@ -44,6 +45,7 @@ _LAZY = {
     "client": "algoprof.calls.client",
     "configure": "algoprof.settings",
     "flush": "algoprof.delivery",
+    "propagate": "algoprof.propagation",
 }
 
 
@@ -54,7 +56,8 @@ if not TYPE_CHECKING:  # a type checker sees the imports above, and a name that 
             raise AttributeError(f"module 'algoprof' has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415  (only needed here)
 
-        value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+        with _process.importing():  # a forked child could not finish it
+            value = globals()[name] = getattr(import_module(_LAZY[name]), name)
         return value
 
 

@@ -1,12 +1,12 @@
 """Work handed to another thread or process, and still counted where it was asked for: `propagate`."""
 
-import functools
 import os
 import time
 from contextvars import Context, copy_context
 from time import monotonic_ns
 
 from algoprof import budgets
+from algoprof.likeness import like, within_partials
 from algoprof.recorder import process
 from algoprof.recorder.flight import boot_id
 from algoprof.recorder.origins import Place
@@ -34,7 +34,7 @@ class Propagated:
     """
 
     def __init__(self, function: "Callable[..., Any]", handover: "Handover") -> None:
-        functools.update_wrapper(self, function)
+        like(function, self)
         self._function = function
         self._handover = handover
 
@@ -155,9 +155,7 @@ def _received(
 
 
 def _code_flags(function: object) -> int:
-    while isinstance(function, functools.partial):
-        function = function.func
-    return getattr(getattr(function, "__code__", None), "co_flags", 0)
+    return getattr(getattr(within_partials(function), "__code__", None), "co_flags", 0)
 
 
 def _generator(

@@ -386,7 +386,8 @@ def _with_options(*, allocations: bool = False, **unknown: object) -> "Any":
         raise TypeError(f"profile has no option {', '.join(unknown)}; it has allocations, and timeout as an argument")
     if not allocations:
         return profile
-    import tracemalloc  # noqa: F401, PLC0415  (here, and not in a run: a forked child could not finish the import)
+    with process.importing():
+        import algoprof.recorder.allocations  # noqa: F401, PLC0415  (few runs ask for them)
 
     def measured(name: "Any" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
         return _profiled(name, timeout, attributes, allocations=True)

@@ -5,9 +5,10 @@ A wrapper is a real function whose parameters are the original's, so that whoeve
 packing of arguments.
 """
 
-import functools
+import sys
 import types
-from contextlib import asynccontextmanager, contextmanager
+
+from algoprof.likeness import like, within_partials
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -144,8 +145,9 @@ def wrap(target: "Any", scope_of: "Callable[[str, str, int], Scope]", *, whole_c
             )
         return _wrap_methods(target, scope_of)
     if isinstance(target, types.FunctionType):
-        if target.__code__ in _CONTEXT_MANAGERS:  # from enter to exit: its call does nothing yet
-            return _CONTEXT_MANAGERS[target.__code__](wrap(target.__wrapped__, scope_of))  # type: ignore[attr-defined]
+        made = _context_manager_maker(target)
+        if made is not None:  # from enter to exit: its call does nothing yet
+            return made(wrap(target.__wrapped__, scope_of))  # type: ignore[attr-defined]
         return _wrap_function(target, scope_of(target.__qualname__, target.__module__, target.__code__.co_firstlineno))
     if callable(target):
         return _wrap_object(target, scope_of)
@@ -154,6 +156,18 @@ def wrap(target: "Any", scope_of: "Callable[[str, str, int], Scope]", *, whole_c
             f"a {type(target).__name__} is no function: put this decorator below it, directly above the function"
         )
     raise TypeError(f"a name or a function is wanted, not {target!r:.80}")
+
+
+def _context_manager_maker(function: "Any") -> "Callable[..., Any] | None":
+    """Return the decorator of contextlib's that made a function; None if none did.
+
+    All that one of them makes have the same code.
+    """
+    contextlib = sys.modules.get("contextlib")  # else nobody can have used it
+    if contextlib is None or function.__globals__ is not vars(contextlib):
+        return None
+    makers = (contextlib.contextmanager, contextlib.asynccontextmanager)
+    return next((made for made in makers if made(_steps).__code__ is function.__code__), None)
 
 
 def _wrap_methods(owner: type, scope_of: "Callable[[str, str, int], Scope]") -> type:
@@ -174,9 +188,7 @@ def _is_timed(function: "Any") -> bool:
 
 def _wrap_object(target: "Callable[..., Any]", scope_of: "Callable[[str, str, int], Scope]") -> "Any":
     """Wrap what is called but is no function: a partial, a bound method, a cache, a built-in, an object."""
-    named = target
-    while isinstance(named, functools.partial):
-        named = named.func
+    named = within_partials(target)
     name = getattr(named, "__qualname__", None) or type(named).__qualname__
     code = getattr(named, "__code__", None) or getattr(type(named).__call__, "__code__", None)
     line = getattr(code, "co_firstlineno", 0)
@@ -213,7 +225,7 @@ def _wrap_function(function: types.FunctionType, scope: "Scope") -> types.Functi
         parameters.append(f"**{names[rest]}")
         arguments.append(f"**{names[rest]}")
     wrapper = _compiled(", ".join(parameters), ", ".join(arguments), code, function, scope)
-    functools.update_wrapper(wrapper, function)
+    like(function, wrapper)
     wrapper.__defaults__ = function.__defaults__
     wrapper.__kwdefaults__ = function.__kwdefaults__
     return wrapper
@@ -293,7 +305,3 @@ _NAMES = {
     "StopAsyncIteration": StopAsyncIteration,
 }
 _codes: "dict[str, types.CodeType]" = {}  # functions of the same parameters share the code of their wrapper
-
-# Every function that contextlib.contextmanager returns has the same code.
-_MAKERS: "tuple[Any, ...]" = (contextmanager, asynccontextmanager)
-_CONTEXT_MANAGERS = {made(_steps).__code__: made for made in _MAKERS}

@@ -19,12 +19,13 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "control": set(),
     "profiles": {"errors"},
     "settings": {"errors", "exporters", "delivery"},
-    "recorder": {"_version", "errors", "profiles"},
+    "recorder": {"_version", "errors", "likeness", "profiles"},
     "timeouts": {"errors", "control"},
     "budgets": {"errors", "recorder", "timeouts"},
+    "likeness": set(),
     "standins": set(),
-    "wrapping": {"errors", "standins"},
-    "propagation": {"recorder", "timeouts", "budgets", "sections", "runs"},
+    "wrapping": {"errors", "likeness", "standins"},
+    "propagation": {"likeness", "recorder", "timeouts", "budgets", "sections", "runs"},
     "sections": {"errors", "profiles", "recorder", "wrapping", "measuring"},
     "devices": {"errors", "recorder"},
     "measuring": {"errors", "devices", "recorder", "sections", "wrapping"},
@@ -59,7 +60,7 @@ ONLY_IMPORTED_BY = {
 }
 
 HEAVY = (
-    "asyncio", "click", "dataclasses", "importlib.metadata", "inspect", "json", "logging", "opentelemetry",
+    "asyncio", "click", "collections", "contextlib", "dataclasses", "functools", "importlib.metadata", "inspect", "json", "logging", "opentelemetry",
     "prometheus_client", "requests", "rich", "typing",
 )  # fmt: skip
 

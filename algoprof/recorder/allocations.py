@@ -1,5 +1,6 @@
 """How much Python allocates at once during a run, on request: the peaks of `tracemalloc`, kept apart for each run."""
 
+import tracemalloc
 from _thread import RLock
 
 TYPE_CHECKING = False
@@ -25,8 +26,6 @@ class AllocationPeaks:
 
     def begin(self, slot: int) -> None:
         """Trace from now on, for a run."""
-        import tracemalloc  # noqa: PLC0415  (imported by whoever asked for it; a cold start does not need it)
-
         with self._lock:
             if not tracemalloc.is_tracing():
                 tracemalloc.start(1)
@@ -40,8 +39,6 @@ class AllocationPeaks:
     def observe(self) -> None:
         """Bring the peaks of all open runs up to date."""
         if self._open:
-            import tracemalloc  # noqa: PLC0415  (as above)
-
             with self._lock:
                 highest = tracemalloc.get_traced_memory()[1]
                 for slot, (began, peak) in self._open.items():
@@ -62,7 +59,5 @@ class AllocationPeaks:
         """Stop tracing, if it was started here."""
         self._open = {}
         if self._started:
-            import tracemalloc  # noqa: PLC0415  (as above)
-
             self._started = False
             tracemalloc.stop()

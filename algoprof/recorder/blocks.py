@@ -1,7 +1,5 @@
 """A block: the node rows and open entries that one thread writes, grown by segments."""
 
-from collections import deque
-
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, OutOfSpace
 
@@ -45,8 +43,8 @@ class Block:
         self._rows = rows
         self.slots: list[int] = []
         """Byte offsets of free attribute slots."""
-        self._posted: deque[tuple[int, int, int, int]] = deque()
-        self._released: deque[list[int]] = deque()
+        self._posted: list[tuple[int, int, int, int]] = []
+        self._released: list[list[int]] = []
         flight.words[self.home + at.BLOCK_STATE] = state
 
     def take_entry(self) -> int:
@@ -112,11 +110,11 @@ class Block:
         """Do what other threads have left for the owner to do."""
         words = self._flight.words
         while self._posted:
-            entry, attributes, parent_row, nested_ns = self._posted.popleft()
+            entry, attributes, parent_row, nested_ns = self._posted.pop()
             self.free_entry(entry, attributes)
             words[parent_row + at.NODE_NESTED] += nested_ns
         while self._released:
-            for row in self._released.popleft():
+            for row in self._released.pop():
                 words[row + at.NODE_RUN] = 0
                 words[row : row + at.NODE_WORDS] = _NO_ROW
                 self._rows.append(row)

@@ -1,7 +1,6 @@
 """The cold half of the writer: what an enter or a leave needs only now and then. Both writers share it."""
 
 from _thread import _local, get_native_id  # threading would add a tenth to a cold start
-from collections import deque
 from contextvars import ContextVar
 from itertools import count
 from os import urandom
@@ -72,7 +71,7 @@ class ColdWriter:
         """Whether this is a forked child, and the file its parent's: then nothing is written any more."""
         self._words = flight.words
         self.threads = _local()
-        self._ended: deque[Block] = deque()  # blocks of threads that have ended
+        self._ended: list[Block] = []  # blocks of threads that have ended
         self._shared: Block | None = None
         self._folded = flight.name(at.FOLDED_NAME)
         self.holds: dict[FrameType, Occurrence] = {}
@@ -87,7 +86,7 @@ class ColdWriter:
         """Close an occurrence. Closing it a second time does nothing."""
         raise NotImplementedError
 
-    def make_lease(self, block: Block, ended: deque[Block]) -> "Any":
+    def make_lease(self, block: Block, ended: list[Block]) -> "Any":
         """Return what a thread holds for as long as it lives; its end hands the block to the next thread."""
         return Lease(block, ended)
 
@@ -319,11 +318,11 @@ class ColdWriter:
 
     def _take_block(self) -> Block:
         try:
-            block = self._ended.popleft()
+            block = self._ended.pop()
         except IndexError:
             block = self._new_block()
         self._words[block.home + at.BLOCK_THREAD] = get_native_id()
-        self.threads.lease = self.make_lease(block, self._ended if block is not self._shared else deque(maxlen=0))
+        self.threads.lease = self.make_lease(block, self._ended if block is not self._shared else [])
         return block
 
     def _new_block(self) -> Block:
@@ -433,7 +432,7 @@ class ColdWriter:
 class Lease:
     """Held by a thread for as long as it lives; its end hands the block to the next thread."""
 
-    def __init__(self, block: Block, ended: deque[Block]) -> None:
+    def __init__(self, block: Block, ended: list[Block]) -> None:
         self.block = block
         self._ended = ended
 

@@ -3,7 +3,6 @@
 import os
 import stat
 import time
-from contextlib import suppress
 
 from algoprof.recorder.layout import MAGIC
 
@@ -41,8 +40,10 @@ def flight_directory() -> str:
         os.makedirs(named, mode=0o700, exist_ok=True)
         return named
     for path in _in_memory():
-        with suppress(OSError):
+        try:
             return _owned(path)
+        except OSError:
+            continue
     return _owned(_last_resort())
 
 
@@ -79,12 +80,19 @@ def flight_files(directory: str | os.PathLike[str]) -> list[str]:
 def flight_entries(directory: str | os.PathLike[str]) -> list[tuple[str, os.stat_result]]:
     """Return the flight files in a directory, newest first, each with its status; the totals are not among them."""
     found = []
-    with suppress(OSError), os.scandir(directory) as entries:
-        for entry in entries:
-            with suppress(FileNotFoundError):  # it was removed meanwhile
-                name = entry.name
-                if name.endswith(SUFFIX) and name != TOTALS_NAME and entry.is_file(follow_symlinks=False):
-                    found.append((os.fspath(entry.path), entry.stat(follow_symlinks=False)))
+    try:
+        names = os.listdir(directory)
+    except OSError:
+        names = []
+    for name in names:
+        if name.endswith(SUFFIX) and name != TOTALS_NAME:
+            path = os.path.join(directory, name)
+            try:
+                status = os.lstat(path)
+            except OSError:  # it was removed meanwhile
+                continue
+            if stat.S_ISREG(status.st_mode):
+                found.append((path, status))
     return sorted(found, key=lambda item: (item[1].st_mtime_ns, item[0]), reverse=True)
 
 
@@ -150,7 +158,7 @@ def remove_dead(path: str) -> None:
     Raises:
         FileExistsError: if a living process writes there, or it is some other file.
     """
-    with suppress(FileNotFoundError):
+    try:
         if is_live(path):
             raise FileExistsError(f"{path} is written by a living process")
         with open(path, "rb") as file:
@@ -158,6 +166,8 @@ def remove_dead(path: str) -> None:
         if begin.strip(b"\0") and begin != MAGIC.to_bytes(8, "little"):
             raise FileExistsError(f"{path} is no flight file, so it is not replaced")
         os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def is_live(path: str) -> bool:

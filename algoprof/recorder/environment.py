@@ -5,7 +5,6 @@ import os
 from time import monotonic_ns, process_time_ns
 
 from algoprof.recorder import layout as at
-from algoprof.recorder.allocations import AllocationPeaks
 from algoprof.recorder.cgroups import ControlGroups, read_memory_peak
 from algoprof.recorder.flight import FlightFile, OutOfSpace
 from algoprof.recorder.writer import CollectionTimer
@@ -13,6 +12,8 @@ from algoprof.recorder.writer import CollectionTimer
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from algoprof.recorder.allocations import AllocationPeaks
 
 _FRESH_NS = 5_000_000  # files are not read again for so long: runs may be shorter than that
 _MILLION = 1_000_000
@@ -49,7 +50,7 @@ class Environments:
         if self._base and self._measured is not None:
             self._words[self._process + at.ENVIRONMENT_GC_PAUSES] = 0
             self._words[self._process + at.ENVIRONMENT_GC_PAUSED] = 0
-        self._allocations = AllocationPeaks(self._note_allocation_peak)
+        self._allocations: AllocationPeaks | None = None  # few runs ask for them
 
     def begin(self, slot: int, serial: int, *, allocations: bool = False) -> None:
         """Write what is known when a run begins.
@@ -77,6 +78,10 @@ class Environments:
             gc.callbacks.append(self._measured)
         self.open_records = (*self.open_records, record)
         if allocations:
+            if self._allocations is None:
+                from algoprof.recorder.allocations import AllocationPeaks  # noqa: PLC0415  (whoever asks imports it)
+
+                self._allocations = AllocationPeaks(self._note_allocation_peak)
             self._allocations.begin(slot)
 
     def end(self, slot: int) -> None:
@@ -88,7 +93,8 @@ class Environments:
         if not self.open_records:
             self._stop_measuring_collections()
         self.observe()
-        self._allocations.end(slot)
+        if self._allocations is not None:
+            self._allocations.end(slot)
         words, process = self._words, self._process
         for word in (at.ENVIRONMENT_MEMORY_PEAK, at.ENVIRONMENT_GROUP_PEAK):
             words[record + word] = words[process + word]
@@ -123,7 +129,8 @@ class Environments:
             return
         words, process = self._words, self._process
         words[process + at.ENVIRONMENT_CPU] = process_time_ns()
-        self._allocations.observe()
+        if self._allocations is not None:
+            self._allocations.observe()
         now = monotonic_ns()
         if now - self._read_ns < _FRESH_NS:
             return
@@ -146,7 +153,8 @@ class Environments:
         self._base = 0
         self.open_records = ()
         self._stop_measuring_collections()
-        self._allocations.stop()
+        if self._allocations is not None:
+            self._allocations.stop()
 
     def record(self, slot: int) -> int:
         """Return the word offset of the record of a run's slot."""

@@ -1,13 +1,12 @@
 """This process's recorder: made on first use, replaced in a forked child, closed at exit."""
 
 import atexit
-import functools
 import os
 import sys
 from _thread import RLock
-from contextlib import suppress
 from time import monotonic_ns
 
+from algoprof.likeness import like
 from algoprof.recorder import directory
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, process_start_time, program_name
@@ -283,7 +282,6 @@ def _is_the_programs(error: BaseException) -> bool:
 def never_raises(function: "F") -> "F":
     """Decorate what the program calls and does not wait for an answer from: a fault of ours is counted instead."""
 
-    @functools.wraps(function)
     def guarded(*args: "Any", **kwargs: "Any") -> "Any":
         try:
             return function(*args, **kwargs)
@@ -291,7 +289,7 @@ def never_raises(function: "F") -> "F":
             count_error()
             return None
 
-    return guarded  # type: ignore[return-value]  # it takes and gives the same
+    return like(function, guarded)  # type: ignore[return-value]  # it takes and gives the same
 
 
 def close() -> None:
@@ -335,8 +333,10 @@ def _forget() -> None:
         table.environments.abandon()
     activate(None)
     if table is not None:
-        with suppress(Exception):  # what is not known of the parent is left out
+        try:
             _origin = of_fork(table)
+        except Exception:  # noqa: BLE001  (what is not known of the parent is left out)
+            _origin = None
 
 
 def _wait_for_imports() -> None:
@@ -347,8 +347,10 @@ def _wait_for_imports() -> None:
 def _go_on() -> None:
     """After a fork, in the parent."""
     expect_workers()
-    with suppress(RuntimeError):  # the wait was too long, so the lock is not ours
+    try:
         _lock.release()
+    except RuntimeError:  # the wait was too long, so the lock is not ours
+        return
 
 
 if hasattr(os, "register_at_fork"):

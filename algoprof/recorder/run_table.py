@@ -3,7 +3,6 @@
 import os
 import time
 from _thread import RLock
-from collections import deque
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 READABLE_AFTER_END = 4
 """So many ended runs stay in the file, for a server that reads a run right after its answer."""
 CUMULATIVE_LIMIT = 64
-"""Run names that have a cumulative tree of their own; all others share `OTHER_RUNS`."""
-OTHER_RUNS = "(other runs)"
+"""Run names that have a cumulative tree of their own; all others share `layout.OTHER_RUNS`."""
 
 before_end: "Callable[[RunState], None] | None" = None
 """Called before a run's rows are added up; set by whoever measures what comes late."""
@@ -90,7 +88,7 @@ class RunTable:
         self._words = flight.words
         self._lock = RLock()
         self._free = [(at.RUNS_AT + slot * at.RUN_BYTES) // 8 for slot in reversed(range(at.RUN_COUNT))]
-        self._readable: deque[RunState] = deque()
+        self._readable: list[RunState] = []
         self._cumulative: dict[int, RunState] = {}
         self._totals = _totals(flight)
         self._implicit: RunState | None = None
@@ -178,7 +176,7 @@ class RunTable:
             if run.ended and not run.shared:
                 self._readable.append(run)
                 if len(self._readable) > READABLE_AFTER_END:
-                    self._forget(self._readable.popleft())
+                    self._forget(self._readable.pop(0))
 
     def name(self, name: str, module: str = "", line: int = 0) -> int:
         """Return the number of a name."""
@@ -261,7 +259,7 @@ class RunTable:
         with self._lock:
             found = bool(self._readable)
             while self._readable:
-                self._forget(self._readable.popleft())
+                self._forget(self._readable.pop(0))
             return found
 
     def _claim(self, name: int, kept: int = 0) -> RunState | None:
@@ -330,7 +328,7 @@ class RunTable:
         total = self._cumulative.get(name)
         if total is None:
             if len(self._cumulative) >= CUMULATIVE_LIMIT:
-                name = self._flight.name(OTHER_RUNS)
+                name = self._flight.name(at.OTHER_RUNS)
                 if name in self._cumulative:
                     return self._cumulative[name]
             total = self._claim(name)

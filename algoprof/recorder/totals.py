@@ -4,16 +4,6 @@ from algoprof.recorder import layout as at
 from algoprof.recorder.blocks import Block
 from algoprof.recorder.flight import FlightFile
 
-_ADDED = (
-    at.NODE_COUNT,
-    at.NODE_TOTAL,
-    at.NODE_ERRORS,
-    at.NODE_ACTIVE,
-    at.NODE_RECURSIONS,
-    at.NODE_CPU,
-    at.NODE_DEVICE,
-)
-
 
 class Totals:
     """The block of the cumulative trees; whoever ends a run writes it, one at a time.
@@ -90,7 +80,7 @@ class Totals:
             words[total + at.NODE_LONGEST] = max(longest, words[total + at.NODE_LONGEST])
         # Never more than the total: the own time of a cumulative tree only grows, as a counter must.
         words[total + at.NODE_NESTED] += min(words[row + at.NODE_NESTED], words[row + at.NODE_TOTAL])
-        for word in _ADDED:
+        for word in at.NODE_SUMS:
             words[total + word] += words[row + word]
         source, target = row + at.NODE_HISTOGRAM, total + at.NODE_HISTOGRAM
         for bucket, count in enumerate(words[source : source + at.HISTOGRAM_WORDS].tolist()):

@@ -9,21 +9,11 @@ if TYPE_CHECKING:
 
     Row = list[int]
 
-OTHER_RUNS = "(other runs)"
 RUN_LIMIT = at.RUN_COUNT - 2
-"""Run names that have a tree of their own; all others share `OTHER_RUNS`."""
+"""Run names that have a tree of their own; all others share `layout.OTHER_RUNS`."""
 
 _DEPTH_LIMIT = 256  # the writer folds at 128; a deeper tree is a torn one
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_ADDED = (
-    at.NODE_COUNT,
-    at.NODE_TOTAL,
-    at.NODE_ERRORS,
-    at.NODE_ACTIVE,
-    at.NODE_RECURSIONS,
-    at.NODE_CPU,
-    at.NODE_DEVICE,
-)
 
 
 class TreeSums:
@@ -107,12 +97,12 @@ class TreeSums:
                 return
 
     def _slot_of(self, name: tuple[str, str, int], started_ns: int) -> int:
-        text = name[0] if name[0] in self._runs or len(self._runs) < RUN_LIMIT else OTHER_RUNS
+        text = name[0] if name[0] in self._runs or len(self._runs) < RUN_LIMIT else at.OTHER_RUNS
         found = self._runs.get(text)
         if found is None:
             found = self._runs[text] = self._slots.pop()
             words = self._words
-            words[found + at.RUN_NAME] = self._number(name if text == name[0] else (OTHER_RUNS, "", 0))
+            words[found + at.RUN_NAME] = self._number(name if text == name[0] else (at.OTHER_RUNS, "", 0))
             words[found + at.RUN_STARTED] = _bounded(started_ns)
             words[found + at.RUN_STATE] = at.CUMULATIVE
             words[at.HEADER_RUN_SERIAL] += 1
@@ -161,7 +151,7 @@ class TreeSums:
             words[total + at.NODE_LONGEST] = max(row[at.NODE_LONGEST], longest)
         # Never more than the total: the own time of a cumulative tree only grows, as a counter must.
         self._add_to(total + at.NODE_NESTED, min(row[at.NODE_NESTED], row[at.NODE_TOTAL]))
-        for word in _ADDED:
+        for word in at.NODE_SUMS:
             self._add_to(total + word, row[word])
         for bucket in range(at.NODE_HISTOGRAM, at.NODE_HISTOGRAM + at.HISTOGRAM_WORDS):
             if row[bucket] > 0:

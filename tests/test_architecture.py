@@ -60,8 +60,8 @@ ONLY_IMPORTED_BY = {
 }
 
 HEAVY = (
-    "asyncio", "click", "collections", "contextlib", "dataclasses", "functools", "importlib.metadata", "inspect", "json", "logging", "opentelemetry",
-    "prometheus_client", "requests", "rich", "typing",
+    "asyncio", "click", "collections", "contextlib", "dataclasses", "functools", "importlib.metadata", "inspect",
+    "json", "logging", "opentelemetry", "prometheus_client", "requests", "rich", "typing",
 )  # fmt: skip
 
 

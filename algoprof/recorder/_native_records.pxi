@@ -56,7 +56,7 @@ cdef class Occurrence:
     cdef public int64_t name
     cdef public object names  # in a recursion: those of all that are open
     cdef public object task  # a weak reference to the asyncio task that opened it; None outside one
-    cdef public bint plain  # the twin's
+    cdef public bint hosts, plain  # the twin's
     cdef public Row row
     cdef public int64_t span
     cdef public int64_t started

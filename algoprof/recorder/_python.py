@@ -7,7 +7,6 @@ from contextvars import copy_context
 from time import monotonic_ns
 
 from algoprof.profiles.buckets import BOUNDS_NS
-from algoprof.recorder import layout as at
 from algoprof.recorder.cold import ColdWriter
 from algoprof.recorder.layout import (
     NESTED,
@@ -15,9 +14,9 @@ from algoprof.recorder.layout import (
     NODE_HISTOGRAM,
     NODE_LONGEST,
     NODE_NESTED,
+    NODE_RECURSIONS,
     NODE_SHORTEST,
     NODE_TOTAL,
-    SLOWEST,
 )
 from algoprof.recorder.tasks import current_task
 
@@ -29,15 +28,14 @@ if TYPE_CHECKING:
 
     from algoprof.recorder.blocks import Block
     from algoprof.recorder.cold import Held, Steps
-    from algoprof.recorder.flight import FlightFile
-    from algoprof.recorder.run_table import RunState, RunTable
+    from algoprof.recorder.run_table import RunState
 
 # For a duration of so many bits, the part of the bounds to search.
 _FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
 _TO = tuple(bisect_left(BOUNDS_NS, 1 << bits) for bits in range(128))
 
-_OPEN = struct.Struct("=5q")  # an open entry's start, parent's row, attributes (none yet), span and parent's span
-_OPEN_AT = at.OPEN_STARTED * 8
+# An open entry: nothing yet in its first word, start, parent's row, attributes (none yet), span and parent's span.
+_write_open = struct.Struct("=8x5q").pack_into
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 _modules = sys.modules
@@ -65,13 +63,15 @@ class Row:
     """
 
     __slots__ = (
-        "beside", "block", "children", "count", "depth", "folds", "link", "longest", "name", "offset", "reference",
-        "run", "sequence", "shortest", "total",
+        "beside", "block", "children", "count", "count_at", "depth", "folds", "histogram_at", "link", "longest", "name",
+        "nested_at", "offset", "reference", "run", "sequence", "shortest", "total", "total_at",
     )  # fmt: skip
 
     def __init__(self, block: "Block", offset: int, run: "RunState", name: int, depth: int) -> None:
         self.block = block
         self.offset = offset  # in words
+        self.count_at, self.total_at = offset + NODE_COUNT, offset + NODE_TOTAL
+        self.nested_at, self.histogram_at = offset + NODE_NESTED, offset + NODE_HISTOGRAM
         self.reference = offset >> 3
         self.link = self.reference | NESTED << 32  # in the open entry of one that is nested
         self.run = run
@@ -80,33 +80,41 @@ class Row:
         self.children: dict[int, Row] = {}  # nested, by name
         self.folds: dict[int, Row] = {}  # recursive, by name: the outer row that counts them
         self.beside: dict[tuple[Block, int], Row] = {}  # concurrent, by block and name
-        self.sequence = self.count = self.total = self.shortest = self.longest = 0
+        self.sequence = self.count = self.total = self.shortest = 0
+        self.longest = -1  # so that the first is longer
 
     def reload(self, words: memoryview) -> None:
         """Read the counters again: the cold path has changed them in the file."""
         node = self.offset
         self.sequence, self.count, self.total = words[node], words[node + NODE_COUNT], words[node + NODE_TOTAL]
-        self.shortest, self.longest = words[node + NODE_SHORTEST], words[node + NODE_LONGEST]
+        if self.count > words[node + NODE_RECURSIONS]:
+            self.shortest, self.longest = words[node + NODE_SHORTEST], words[node + NODE_LONGEST]
 
 
 class Occurrence:
-    """One open occurrence of a section. What most of them have in common is kept in the class until it is set."""
+    """One open occurrence of a section. What few of them have is kept in the class until it is set."""
+
+    __slots__ = (
+        "__dict__", "above", "closed", "entry", "hosts", "name", "plain", "row", "scope", "span", "started",
+    )  # fmt: skip
 
     above: "Occurrence | None"
-    attributes: "dict[str, object] | None" = None
-    closed = False
+    closed: bool
     entry: int  # word offset of its open entry
+    hosts: bool  # whether sections are nested in it with nothing to see to
+    name: int
+    plain: bool  # whether there is nothing to see to when it is left, but to count it
+    row: Row
+    scope: object  # the asyncio task that opened it
+    span: int
+    started: int
+
+    attributes: "dict[str, object] | None" = None
     flags = NESTED
     folding = False  # whether it, or one it stands in, recurs
     held: "Held | None" = None
-    name: int
     names: "frozenset[int] | None" = None  # in a recursion: those of all that are open
-    plain = True  # whether there is nothing to see to when it is left, but to count it
-    row: Row
-    scope: object = None  # the asyncio task that opened it
     slot = 0  # byte offset of its attributes; 0 if it has none, or there was no room
-    span: int
-    started: int
     steps: "Steps | None" = None
     task: object = None  # the compiled writer's
     vacant = False  # closed, and known to be in no context but where it may be opened again: the compiled writer's
@@ -118,111 +126,38 @@ class Writer(ColdWriter):
     new_row = Row
     new_occurrence = Occurrence
 
-    def __init__(self, flight: "FlightFile", runs: "RunTable") -> None:
-        super().__init__(flight, runs)
-        self.enter = _enter_of(self)  # type: ignore[method-assign]  # what they use is bound once
-        self.leave = _leave_of(self)  # type: ignore[method-assign]
-
-
-def _enter_of(writer: Writer) -> "Callable[..., Occurrence]":
-    """Return a writer's `enter`."""
-    words, data, threads = writer.flight.words, writer.flight.bytes, writer.threads
-    innermost, set_innermost, next_span = writer.current.get, writer.current.set, writer.next_span
-    write_open = _OPEN.pack_into
-
-    def enter(name: int, attributes: dict[str, object] | None = None) -> Occurrence:
-        try:
-            block = threads.lease.block
-        except AttributeError:
-            block = writer.block()
-        scope = current_task() if "asyncio.tasks" in _modules else None
-        above = innermost()
+    def enter(self, name: int, attributes: dict[str, object] | None = None) -> Occurrence:
+        """Open an occurrence of a section, wherever it stands, and make it its context's innermost."""
+        block, scope = self.block(), self.scope()
+        above = self.current.get()
         if above is not None and (above.closed or above.held is not None):
-            above = writer.above(above, scope, block)
+            above = self.above(above, scope, block)
         if above is None or above.row.run.ended:
-            above = writer.runs.implicit_root()
-        parent = above.row
-        occurrence = Occurrence()
-        occurrence.above = above
-        occurrence.name = name
-        if parent.block is not block or above.scope is not scope:
-            occurrence.plain, occurrence.flags = False, 0
-            row = writer.place(occurrence, above, block)
-        elif above.folding or (found := parent.children.get(name)) is None:
-            row = writer.place(occurrence, above, block)
-            occurrence.plain = occurrence.flags == NESTED
-        else:
-            row = found
-        if scope is not None:
-            occurrence.scope = scope
-        occurrence.row = row
-        opens = block.opens
-        occurrence.entry = entry = opens.pop() if opens else row.block.take_entry()
-        occurrence.span = span = next_span()
+            above = self.runs.implicit_root()
+        occurrence = self.make(name, above)
+        if self.is_own(above, scope, block):
+            occurrence.flags = NESTED
+        return self.open(occurrence, self.place(occurrence, above, block), above, attributes)
+
+    def leave(self, occurrence: Occurrence, error: BaseException | None = None, ended: int = 0) -> None:
+        """Close an occurrence. Closing it a second time does nothing.
+
+        Args:
+            occurrence: what `enter` returned.
+            error: what it was left by.
+            ended: when that was; now, if it is not said.
+        """
+        ended = ended or monotonic_ns()
+        if not occurrence.closed and not self.inherited:
+            occurrence.closed = True
+            self.leave_slowly(occurrence, ended, error)
+            occurrence.row.reload(self.flight.words)
+
+    def set_current(self, occurrence: Occurrence | None) -> None:
+        """Make an occurrence the context's innermost."""
         if _MUST_HOLD:
             _ = copy_context()
-        set_innermost(occurrence)
-        occurrence.started = started = monotonic_ns()
-        write_open(data, entry * 8 + _OPEN_AT, started, parent.reference, 0, span, above.span)
-        if attributes:
-            writer.keep_attributes(occurrence, attributes)
-        words[entry] = row.link if occurrence.plain else row.reference | occurrence.flags << 32
-        return occurrence
-
-    return enter
-
-
-def _leave_of(writer: Writer) -> "Callable[..., None]":
-    """Return a writer's `leave`."""
-    words, threads = writer.flight.words, writer.threads
-    innermost, set_innermost = writer.current.get, writer.current.set
-
-    def leave(occurrence: Occurrence, error: BaseException | None = None) -> None:
-        ended = monotonic_ns()
-        if occurrence.closed or writer.inherited:
-            return
-        occurrence.closed = True
-        row, entry = occurrence.row, occurrence.entry
-        try:
-            block = threads.lease.block
-        except AttributeError:
-            block = writer.block()
-        count = row.count + 1
-        if (
-            not occurrence.plain
-            or error is not None
-            or row.block is not block
-            or occurrence.slot
-            or row.run.ended
-            or count == 1
-            or entry == block.scratch_entry
-        ):
-            writer.leave_slowly(occurrence, ended, error)
-            row.reload(words)
-            return
-        if innermost() is occurrence:
-            if _MUST_HOLD:
-                _ = copy_context()
-            set_innermost(occurrence.above)
-        node = row.offset
-        elapsed = ended - occurrence.started
-        octave = elapsed.bit_length()
-        bucket = node + NODE_HISTOGRAM + bisect_left(BOUNDS_NS, elapsed, _FROM[octave], _TO[octave])
-        words[node] = sequence = row.sequence + 1
-        words[node + NODE_COUNT] = row.count = count
-        words[node + NODE_TOTAL] = row.total = row.total + elapsed
-        words[bucket] += 1
-        words[occurrence.above.row.offset + NODE_NESTED] += elapsed  # type: ignore[union-attr]  # it is nested in it
-        if elapsed > row.longest:
-            words[node + NODE_LONGEST] = row.longest = elapsed
-            writer.keep(node, SLOWEST, occurrence, ended, None)
-        elif elapsed < row.shortest:
-            words[node + NODE_SHORTEST] = row.shortest = elapsed
-        words[entry] = 0
-        words[node] = row.sequence = sequence + 1
-        block.opens.append(entry)
-
-    return leave
+        self.current.set(occurrence)
 
 
 class SectionBase:
@@ -251,88 +186,169 @@ class SectionBase:
         """Count a fault of ours that is being handled."""
         raise NotImplementedError
 
-    def __enter__(self) -> "Self":
-        try:
-            writer = self.writer
-            if writer is None or writer is not _active:
-                writer = self.resolve()
-            caller = _frame(1)
-            if caller.f_code.co_flags & _GENERATOR:
-                writer.enter_held(self.number, self.attributes, caller)
-            else:
-                writer.enter(self.number, self.attributes)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self.fault()
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        writer = self.writer
-        if writer is not None:
-            try:
-                occurrence = writer.current.get()
-                if writer.holds or occurrence is None or occurrence.closed or occurrence.name != self.number:
-                    self._leave_slowly(writer, _frame(1), error)
-                else:
-                    writer.leave(occurrence, error)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                self.fault()
-
-    def __aenter__(self) -> "Any":
-        try:
-            writer = self.writer
-            if writer is None or writer is not _active:
-                writer = self.resolve()
-            caller = _frame(1)
-            if caller.f_code.co_flags & _GENERATOR:
-                writer.enter_held(self.number, self.attributes, caller)
-            else:
-                writer.enter(self.number, self.attributes)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self.fault()
-        return ready(self)
-
-    def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
-        if self.writer is not None:
-            try:
-                self._leave_slowly(self.writer, _frame(1), error)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                self.fault()
-        return ready(None)
-
-    def _leave_slowly(self, writer: Writer, caller: "FrameType", error: BaseException | None) -> None:
-        """Close the caller's innermost open occurrence of this section, or what a generator holds open."""
-        if writer.holds and writer.leave_held(self.number, caller, error):
-            return
-        occurrence = writer.innermost(self.number)
-        if occurrence is not None:
-            writer.leave(occurrence, error)
-
     def enter(self) -> Occurrence | None:
         """Open an occurrence, and return it; None if the recorder failed, which is counted."""
         try:
             writer = self.writer
             if writer is None or writer is not _active:
                 writer = self.resolve()
-            return writer.enter(self.number, self.attributes)
+            number = self.number
+            above = _innermost()
+            try:
+                here = _threads.block
+            except AttributeError:  # the first of its thread
+                return writer.enter(number, self.attributes)
+            scope = current_task() if "asyncio.tasks" in _modules else None
+            if (
+                above is None
+                or above.closed
+                or not above.hosts
+                or above.scope is not scope
+                or (parent := above.row).run.ended
+                or (row := parent.children.get(number)) is None
+                or row.block is not here
+                or not (opens := here.opens)
+            ):
+                return writer.enter(number, self.attributes)
+            occurrence = Occurrence()
+            occurrence.above = above
+            occurrence.name = number
+            occurrence.row = row
+            occurrence.scope = scope
+            occurrence.closed = False
+            occurrence.hosts = occurrence.plain = True
+            occurrence.entry = entry = opens.pop()
+            occurrence.span = span = _next_span()
+            if _MUST_HOLD:
+                _ = copy_context()
+            _set_innermost(occurrence)
+            occurrence.started = started = monotonic_ns()
+            _write_open(_data, entry * 8, started, parent.reference, 0, span, above.span)
+            if self.attributes:
+                occurrence.plain = False
+                writer.keep_attributes(occurrence, self.attributes)
+            _words[entry] = row.link
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
             return None
+        return occurrence
 
     def leave(self, opened: Occurrence | None, error: BaseException | None) -> None:
         """Close what `enter` opened."""
-        if opened is not None:
+        ended = monotonic_ns()
+        if opened is None:
+            return
+        try:
             try:
-                opened.row.run.writer.leave(opened, error)
-            except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-                self.fault()
+                here = _threads.block
+            except AttributeError:  # it was opened in another thread, and this one has opened nothing
+                opened.row.run.writer.leave(opened, error, ended)
+                return
+            row = opened.row
+            elapsed = ended - opened.started
+            if (
+                opened.closed
+                or not opened.plain
+                or error is not None
+                or row.run.ended
+                or elapsed > row.longest
+                or row.block is not here
+            ):
+                row.run.writer.leave(opened, error, ended)
+                return
+            opened.closed = True
+            if _innermost() is opened:
+                if _MUST_HOLD:
+                    _ = copy_context()
+                _set_innermost(opened.above)
+            words = _words
+            node = row.offset
+            octave = elapsed.bit_length()
+            bucket = row.histogram_at + bisect_left(BOUNDS_NS, elapsed, _FROM[octave], _TO[octave])
+            words[node] = sequence = row.sequence + 1
+            words[row.count_at] = row.count = row.count + 1
+            words[row.total_at] = row.total = row.total + elapsed
+            words[bucket] += 1
+            words[opened.above.row.nested_at] += elapsed  # type: ignore[union-attr]  # it is nested in it
+            if elapsed < row.shortest:
+                words[node + NODE_SHORTEST] = row.shortest = elapsed
+            entry = opened.entry
+            words[entry] = 0
+            words[node] = row.sequence = sequence + 1
+            here.opens.append(entry)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
+
+    def __enter__(self) -> "Self":
+        caller = _frame(1)
+        if caller.f_code.co_flags & _GENERATOR:
+            self._enter_held(caller)
+        else:
+            self.enter()
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
+        writer = self.writer
+        if writer is not None and writer is _active and not _holds:
+            opened = _innermost()
+            if opened is not None and opened.name == self.number and not opened.closed:
+                self.leave(opened, error)
+                return
+        self._leave_slowly(_frame(1), error)
+
+    def __aenter__(self) -> "Any":
+        caller = _frame(1)
+        if caller.f_code.co_flags & _GENERATOR:
+            self._enter_held(caller)
+        else:
+            self.enter()
+        return ready(self)
+
+    def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
+        self._leave_slowly(_frame(1), error)
+        return ready(None)
+
+    def _enter_held(self, caller: "FrameType") -> None:
+        """Open an occurrence in the body of a generator."""
+        try:
+            writer = self.writer
+            if writer is None or writer is not _active:
+                writer = self.resolve()
+            writer.enter_held(self.number, self.attributes, caller)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
+
+    def _leave_slowly(self, caller: "FrameType", error: BaseException | None) -> None:
+        """Close the caller's innermost open occurrence of this section, or what a generator holds open."""
+        writer = self.writer
+        if writer is None:
+            return
+        try:
+            if writer.holds and writer.leave_held(self.number, caller, error):
+                return
+            self.leave(writer.innermost(self.number), error)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            self.fault()
 
 
 _active: Writer | None = None
+# What the hot paths use of it.
+_words: memoryview
+_data: memoryview
+_threads: "Any"
+_innermost: "Callable[[], Occurrence | None]"
+_set_innermost: "Callable[[Occurrence | None], object]"
+_next_span: "Callable[[], int]"
+_holds: "dict[FrameType, Occurrence]" = {}
 
 
 def activate(writer: Writer | None) -> None:
     """Say who records in this process from now on."""
-    global _active  # noqa: PLW0603  (the one recorder of the process)
+    global _active, _words, _data, _threads, _innermost, _set_innermost, _next_span, _holds  # noqa: PLW0603
+    if writer is not None:
+        _words, _data, _threads = writer.flight.words, writer.flight.bytes, writer.threads
+        _innermost, _set_innermost, _next_span = writer.current.get, writer.current.set, writer.next_span
+        _holds = writer.holds
     _active = writer
 
 

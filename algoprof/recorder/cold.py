@@ -79,7 +79,7 @@ class ColdWriter:
         self.next_span = count(int.from_bytes(urandom(7), "little")).__next__
 
     def enter(self, name: int, attributes: dict[str, object] | None = None) -> "Occurrence":
-        """Open an occurrence of a section, and make it its context's innermost."""
+        """Open an occurrence of a section, wherever it stands, and make it its context's innermost."""
         raise NotImplementedError
 
     def leave(self, occurrence: "Occurrence", error: BaseException | None = None) -> None:
@@ -93,13 +93,19 @@ class ColdWriter:
     def enter_root(self, run: "RunState", attributes: dict[str, object] | None = None) -> "Occurrence":
         """Open a run's root, and make it its context's innermost."""
         block = self.block()
-        root = self.new_occurrence()
-        root.above = self.current.get()
-        root.name = run.name
-        root.scope = self.scope()
-        root.plain, root.flags = False, 0
+        root = self.make(run.name, self.current.get())
         row = self.make_row(block, run, run.name, None, 0)
         return self.open(root, row, None, attributes)
+
+    def make(self, name: int, above: "Occurrence | None") -> "Occurrence":
+        """Return an occurrence that has no place so far, and is nested in nothing."""
+        made = self.new_occurrence()
+        made.name, made.above = name, above
+        made.scope = self.scope()
+        made.flags = 0
+        made.closed = made.plain = False
+        made.hosts = True
+        return made
 
     def open(
         self, occurrence: "Occurrence", row: "Row", above: "Occurrence | None", attributes: dict[str, object] | None
@@ -127,6 +133,7 @@ class ColdWriter:
             self.set_current(own)
         occurrence = self.enter(name, attributes)
         occurrence.held = Held(frame, before)
+        occurrence.hosts = False
         self.holds[frame] = occurrence
         return occurrence
 
@@ -311,7 +318,7 @@ class ColdWriter:
     def block(self) -> Block:
         """Return the running thread's block: its own, an ended thread's, a new one, or the shared one."""
         try:
-            found: Block = self.threads.lease.block
+            found: Block = self.threads.block
         except AttributeError:
             found = self._take_block()
         return found
@@ -322,6 +329,7 @@ class ColdWriter:
         except IndexError:
             block = self._new_block()
         self._words[block.home + at.BLOCK_THREAD] = get_native_id()
+        self.threads.block = block
         self.threads.lease = self.make_lease(block, self._ended if block is not self._shared else [])
         return block
 
@@ -347,10 +355,10 @@ class ColdWriter:
             if not above.folding:
                 parent.folds[name] = outer
             occurrence.flags |= at.RECURSIVE
-            occurrence.folding = True
+            occurrence.folding, occurrence.hosts = True, False
             occurrence.names = names or _open_names(above)
             return outer
-        occurrence.folding = above.folding
+        occurrence.folding, occurrence.hosts = above.folding, not above.folding
         occurrence.names = names if names is None or name in names else names | {name}
         if occurrence.flags & at.NESTED:
             row = parent.children.get(name)

@@ -138,9 +138,7 @@ class RunTable:
         """
         writer = self.writer
         block = writer.block()
-        anchor = writer.new_occurrence()
-        anchor.above = above
-        anchor.name = name
+        anchor = writer.make(name, above)
         parent = above.row if above is not None else None
         anchor.row = writer.make_row(block, run, name, parent, at.CONCURRENT if parent is not None else 0)
         anchor.row.depth = 0  # as a root's: what it holds does not recur in it

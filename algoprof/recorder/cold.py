@@ -39,11 +39,12 @@ class Steps:
 class Held:
     """Where an occurrence stands that a generator holds open, and may take along when it is suspended."""
 
-    __slots__ = ("before", "frame")
+    __slots__ = ("before", "frame", "waited")
 
-    def __init__(self, frame: "FrameType", before: "Occurrence | None") -> None:
+    def __init__(self, frame: "FrameType", before: "Occurrence | None", waited: int) -> None:
         self.frame = frame
         self.before = before  # the innermost one of whoever ran the generator
+        self.waited = waited  # nanoseconds for which a timed generator had been suspended before
 
     @property
     def suspended(self) -> bool:
@@ -132,7 +133,7 @@ class ColdWriter:
         if own is not None:
             self.set_current(own)
         occurrence = self.enter(name, attributes)
-        occurrence.held = Held(frame, before)
+        occurrence.held = Held(frame, before, _waited(occurrence.above))
         occurrence.hosts = False
         self.holds[frame] = occurrence
         return occurrence
@@ -195,12 +196,13 @@ class ColdWriter:
     def count(self, node: int, occurrence: "Occurrence", ended: int, error: BaseException | None) -> int:
         """Add an occurrence to a node row, and return how much of its parent's time it took."""
         words = self._words
-        inside = elapsed = ended - occurrence.started
-        steps = occurrence.steps
+        active = elapsed = ended - occurrence.started
+        steps, held = occurrence.steps, occurrence.held
         if steps is not None:
             words[node + at.NODE_FLAGS] |= at.STEPPED
             if steps.generator:
-                inside = steps.active
+                active = steps.active
+        inside = active if held is None else active - (_waited(occurrence.above) - held.waited)
         words[node + at.NODE_COUNT] = counted = words[node + at.NODE_COUNT] + 1
         if occurrence.flags & at.RECURSIVE:
             words[node + at.NODE_RECURSIONS] += 1
@@ -219,7 +221,7 @@ class ColdWriter:
                 words[node + at.NODE_SHORTEST] = elapsed
             if steps is not None:
                 words[node + at.NODE_ACTIVE] += steps.active
-            words[node + at.NODE_NESTED] += elapsed - inside
+            words[node + at.NODE_NESTED] += elapsed - active
         if error is not None:
             words[node + at.NODE_ERRORS] += 1
             self.keep(node, at.FAILED, occurrence, ended, error)
@@ -446,6 +448,14 @@ class Lease:
 
     def __del__(self) -> None:
         self._ended.append(self.block)
+
+
+def _waited(above: "Occurrence | None") -> int:
+    """Return for how many nanoseconds a timed generator whose body runs was suspended; 0 if it is none."""
+    steps = above.steps if above is not None else None
+    if above is None or steps is None or not steps.generator:
+        return 0
+    return steps.resumed - above.started - steps.active
 
 
 def is_harmless(error: BaseException) -> bool:

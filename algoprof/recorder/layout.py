@@ -152,6 +152,7 @@ FOLDED_NAME = "(folded)"  # the name under which occurrences stand for which the
 NODE_LIMIT = 512  # rows in a thread's block
 TOTALS_LIMIT = 2048  # rows in the cumulative trees' block
 CONCURRENT, STEPPED, INHERITED = 1, 2, 4  # flags: beside its parent; its steps are timed; a worker's root
+SUMMED = 8  # a flag too: the row is added to that of the cumulative tree
 
 # A sampled span.
 SPAN_ID = 0  # 0: no span here

@@ -104,9 +104,17 @@ def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Prof
 
 
 def _is_to_add(run: Words) -> bool:
-    """Whether a run counts among the ended ones: a cumulative one, or one that was not added to it yet."""
-    ended = run[at.RUN_STATE] == at.ENDED and not run[at.RUN_FLAGS] & at.ADDED
-    return run[at.RUN_STATE] == at.CUMULATIVE or ended
+    """Whether a run has ended and was not, or not wholly, added to the cumulative one of its name."""
+    return run[at.RUN_STATE] == at.ENDED and not run[at.RUN_FLAGS] & at.ADDED
+
+
+def _not_summed(rows: list[tuple[int, Words]]) -> list[tuple[int, Words]]:
+    """Return the rows of a run with nothing counted in those that the cumulative tree holds already."""
+    nothing = (0,) * (at.NODE_WORDS - at.NODE_COUNT)
+    return [
+        (reference, (*row[: at.NODE_COUNT], *nothing) if row[at.NODE_FLAGS] & at.SUMMED else row)
+        for reference, row in rows
+    ]
 
 
 def _stages(runs: Iterable[Words]) -> list[tuple[int, int, int]] | None:
@@ -140,17 +148,23 @@ class _Reading:
         opens_by_serial: dict[int, list[OpenEntry]] = {}
         for entry in opens:
             opens_by_serial.setdefault(node_of.get(entry.node, 0), []).append(entry)
-        profiles = []
+        profiles, to_add = [], []
         for run in sorted(runs, key=lambda run: run[at.RUN_SERIAL]):
             serial = run[at.RUN_SERIAL]
             record = RunRecord(run, by_serial.get(serial, []), opens_by_serial.get(serial, []), self._request(run))
-            profiles.append((run, self._profile(record, self._names, clock)))
+            profile = self._profile(record, self._names, clock)
+            if run[at.RUN_STATE] in (at.OPEN, at.ENDED):
+                profiles.append(profile)
+            if run[at.RUN_STATE] == at.CUMULATIVE:
+                to_add.append(profile)
+            elif _is_to_add(run):
+                to_add.append(self._profile(replace(record, rows=_not_summed(record.rows)), self._names, clock))
         return Flight(
             pid=pid,
             alive=self._alive,
             program=program,
-            runs=tuple(profile for run, profile in profiles if run[at.RUN_STATE] in (at.OPEN, at.ENDED)),
-            cumulative=tuple(profile for run, profile in profiles if _is_to_add(run)),
+            runs=tuple(profiles),
+            cumulative=tuple(to_add),
             errors=self._words[at.HEADER_ERRORS],
             closed=self._words[at.HEADER_CLOSED] != 0,
             seen_ns=clock.now_ns + clock.to_wall_ns,

@@ -310,6 +310,7 @@ class RunTable:
             self._flight.count_error()
             return False
         words, slot = self._words, total.slot
+        words[slot + at.RUN_FOLDED] += self._totals.add([offset for _, offset in run.rows], total.serial)
         if not run.part:
             self.environments.add(slot, total.serial, run.slot)
             words[slot + at.RUN_RUNS] += 1
@@ -319,7 +320,6 @@ class RunTable:
         words[slot + at.RUN_DROPPED] += words[run.slot + at.RUN_DROPPED]
         words[slot + at.RUN_FOLDED] += words[run.slot + at.RUN_FOLDED]
         words[slot + at.RUN_FLAGS] |= words[run.slot + at.RUN_FLAGS] & at.INEXACT
-        words[slot + at.RUN_FOLDED] += self._totals.add([offset for _, offset in run.rows], total.serial)
         return True
 
     def _cumulative_of(self, name: int) -> RunState | None:

@@ -62,7 +62,7 @@ class Totals:
             if found is None:
                 return None
             words[found + at.NODE_PARENT] = (above >> 3 if above > 0 else 0) | name << 32
-            words[found + at.NODE_FLAGS] = words[row + at.NODE_FLAGS]
+            words[found + at.NODE_FLAGS] = words[row + at.NODE_FLAGS] & ~at.SUMMED
             words[found + at.NODE_RUN] = serial
             self._rows[key] = found
         return found
@@ -86,6 +86,7 @@ class Totals:
         for bucket, count in enumerate(words[source : source + at.HISTOGRAM_WORDS].tolist()):
             if count:
                 words[target + bucket] += count
+        words[row + at.NODE_FLAGS] |= at.SUMMED
         words[total] = sequence + 1
 
     def _copy_spans(self, total: int, row: int, *, known: int, slower: bool) -> None:

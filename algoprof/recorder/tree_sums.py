@@ -141,6 +141,8 @@ class TreeSums:
         return self._free.pop()
 
     def _add_row(self, total: int, row: "Row") -> None:
+        if row[at.NODE_FLAGS] & at.SUMMED:  # its process died while it ended the run
+            return
         words = self._words
         if row[at.NODE_COUNT] > row[at.NODE_RECURSIONS]:
             is_first = words[total + at.NODE_COUNT] <= words[total + at.NODE_RECURSIONS]

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from algoprof.profiles.merging import merge
 from algoprof.recorder import directory
 from algoprof.recorder.reader import read
 
@@ -107,3 +108,39 @@ with profile("job") as run:
         ("job", False): {("job",), ("job", "before"), ("job", "after")},
         ("job", True): {("worker",), ("worker", "in the child")},
     }
+
+
+ENDING = """
+import os
+from algoprof import profile, section
+from algoprof.recorder.totals import Totals
+
+def end_after(rows):
+    add = Totals._add_row
+    left = iter(range(rows))
+    def added(self, total, row):
+        if next(left, None) is None:
+            os.kill(os.getpid(), 9)
+        add(self, total, row)
+    Totals._add_row = added
+
+for number in range(3):
+    if number == 2:
+        end_after({rows})
+    with profile("job"):
+        for name in ("load", "solve"):
+            with section(name), section("step"):
+                pass
+"""
+
+
+@pytest.mark.parametrize("rows", range(5))
+def test_a_kill_while_an_ended_run_is_added_up_counts_nothing_twice(tmp_path, rows):
+    with start(ENDING.format(rows=rows), tmp_path) as process:
+        assert process.wait() == -signal.SIGKILL
+    flight = only_flight(tmp_path)
+    total = merge(flight.cumulative)
+    paths = [("job",), ("job", "load"), ("job", "load", "step"), ("job", "solve"), ("job", "solve", "step")]
+    assert {path: node.count for path, node in total.paths()} == dict.fromkeys(paths, 3)
+    assert total.runs == 3
+    assert [node.count for run in flight.runs for _, node in run.paths()] == [1] * 15, "each run shows all of its own"

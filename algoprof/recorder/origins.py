@@ -76,15 +76,14 @@ def innermost_run(table: "RunTable") -> "RunState | None":
 
 
 def here(table: "RunTable") -> Place:
-    """Return the node that is open in the calling context; outside every run, the root of the implicit one."""
-    occurrence = table.writer.current.get()
-    while occurrence is not None and (occurrence.closed or occurrence.row.run.ended):
-        occurrence = occurrence.above
-    if occurrence is None:
+    """Return the node that a section entered here would stand in; outside every run, the root of the implicit one."""
+    writer = table.writer
+    occurrence = writer.above(writer.current.get(), writer.scope(), writer.block())
+    if occurrence is None or occurrence.row.run.ended:
         name = table.implicit_name
         return Place(table.implicit_id, name, (table.implicit_root_name,))
     run = occurrence.row.run
-    words = table.writer.flight.words
+    words = writer.flight.words
     names: list[str] = []
     row = occurrence.row.offset
     while row and len(names) <= at.NODE_LIMIT:

@@ -298,9 +298,10 @@ class Profiled:
             _watch(run)
         return run
 
-    def leave(self, run: Run, error: BaseException | None) -> None:
+    def leave(self, run: Run | None, error: BaseException | None) -> None:
         """End what `enter` opened."""
-        run.end(error)
+        if run is not None:
+            run.end(error)
 
     @process.never_raises
     def time_steps(self, run: Run, *, generator: bool) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
             """Open it, and return what was opened."""
 
         def leave(self, opened: Any, error: BaseException | None) -> None:
-            """Close what `enter` opened."""
+            """Close what `enter` opened; with None and an error, what it had opened when that cut it short."""
 
         def time_steps(self, opened: Any, *, generator: bool) -> None:
             """Expect it to be suspended and resumed."""
@@ -41,8 +41,9 @@ _FILE = "<algoprof>"  # where tracebacks say that a wrapper stands
 # In these sources {p} is a prefix that no parameter of the wrapped function begins with.
 _FUNCTION = """\
 def {p}wrapper({parameters}):
-    {p}opened = {p}scope.enter()
+    {p}opened = None
     try:
+        {p}opened = {p}scope.enter()
         {p}result = {p}function({arguments})
     except {p}BaseException as {p}error:
         {p}scope.leave({p}opened, {p}error)

@@ -33,6 +33,7 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "runs": {"errors", "profiles", "recorder", "timeouts", "budgets", "wrapping", "sections", "watcher", "delivery"},
     "exporters": {"_version", "errors", "profiles", "settings"},
     "delivery": {"errors", "profiles", "recorder", "settings", "exporters"},
+    "supervisor": {"_version", "errors", "profiles", "recorder", "sections"},
     "calls": {"_version", "errors", "profiles", "settings", "delivery", "budgets"},
 }
 MAY_IMPORT |= {room: {*MAY_IMPORT, "server", "cli", "algoprof"} for room in ("server", "cli", "testing", "algoprof")}

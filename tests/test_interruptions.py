@@ -43,6 +43,54 @@ def test_what_a_signal_handler_raises_in_the_middle_of_a_section_is_never_swallo
     assert (done.stdout, done.stderr) == (f"{scaled(2000)}\n", "")
 
 
+def test_what_an_interrupted_section_leaves_adopts_nothing(run_python, scaled):
+    """Of the compiled writer: in Python, a handler may raise before the first line of an exit."""
+    done = run_python(
+        f"""
+        import signal
+        from algoprof import profile, section
+
+        class Own(Exception): pass
+
+        def ring(number, frame):
+            raise Own
+
+        @section
+        def decorated(): sum(range(50))
+
+        def with_with():
+            with section("with"): sum(range(50))
+
+        signal.signal(signal.SIGALRM, ring)
+        misplaced = 0
+        for work in (decorated, with_with):
+            for attempt in range({scaled(2000)}):
+                with profile("job") as run:
+                    try:
+                        signal.setitimer(signal.ITIMER_REAL, 0.0003 + attempt % 7 * 0.00001)
+                        while True:
+                            work()
+                    except Own:
+                        pass
+                    with section("after"):
+                        pass
+                misplaced += "after" not in [node.name for node in run.snapshot().node("job").children]
+        print(misplaced)
+        """,
+        env={"ALGOPROF_WRITER": "native"},
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_an_uncaught_interrupt_ends_a_program_as_it_would_without_us(run_python):
+    done = run_python("""
+        from algoprof import profile, section
+        with profile("job"), section("step"):
+            raise KeyboardInterrupt
+        """)
+    assert done.returncode == -2, "killed by SIGINT, as shells and make expect"
+
+
 def test_a_fault_of_ours_is_counted_and_kept_from_the_program(run_python):
     done = run_python(
         """

@@ -493,21 +493,3 @@ def test_ten_thousand_short_tasks_have_their_parents_and_leave_nothing(run_pytho
     )
     each = max(1000, scaled(10_000)) + 1000
     assert (done.stdout, done.stderr) == (f"[{each}, {each}] 5\n0 True\n", "")
-
-
-def test_propagate_in_a_task_that_outlives_its_section_still_counts_there():
-    async def late(over):
-        await over.wait()
-        pickle.loads(pickle.dumps(propagate(step)))()  # as another process would be told of it
-
-    async def main():
-        over = asyncio.Event()
-        with section("asked for here"):
-            task = asyncio.create_task(late(over))
-            await asyncio.sleep(0)
-        over.set()
-        await task
-
-    with profile("job") as run:
-        asyncio.run(main())
-    assert run.snapshot().node("job", "asked for here", "step").count == 1

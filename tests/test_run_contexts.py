@@ -3,12 +3,13 @@
 import asyncio
 import contextvars
 import os
+import pickle
 import threading
 import time
 
 import pytest
 
-from algoprof import budget, profile, section, snapshot
+from algoprof import budget, profile, propagate, section, snapshot
 from algoprof.recorder import directory
 from algoprof.recorder.reader import read
 
@@ -334,3 +335,26 @@ def test_time_moves_on_in_an_open_run():
         before = run.snapshot().duration
         time.sleep(0.002)
         assert run.snapshot().duration > before
+
+
+@section("carried")
+def carried():
+    pass
+
+
+def test_propagate_in_a_task_that_outlives_its_section_still_counts_there():
+    async def late(over):
+        await over.wait()
+        pickle.loads(pickle.dumps(propagate(carried)))()  # as another process would be told of it
+
+    async def main():
+        over = asyncio.Event()
+        with section("asked for here"):
+            task = asyncio.create_task(late(over))
+            await asyncio.sleep(0)
+        over.set()
+        await task
+
+    with profile("job") as run:
+        asyncio.run(main())
+    assert run.snapshot().node("job", "asked for here", "carried").count == 1

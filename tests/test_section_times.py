@@ -1,7 +1,6 @@
 """Times that add up through recursion, tasks and copied contexts; sections that are copied and pickled."""
 
 import asyncio
-import contextlib
 import contextvars
 import copy
 import pickle
@@ -76,39 +75,6 @@ class TestRecursionAcrossTasks:
             cold._outermost = search
         assert steps < 250, "for each recursion once, and never for the helper"
         assert run.snapshot().node("job", "recurs", "helper").count == 201
-
-
-class TestSectionsHeldByATimedGenerator:
-    def test_a_generator_waits_once_however_many_sections_it_holds_open(self):
-        @section("steps")
-        def steps():
-            with section("outer"), section("inner"):
-                for _ in range(3):
-                    time.sleep(0.01)
-                    yield
-            time.sleep(0.03)
-
-        with profile("job") as run:
-            for _ in steps():
-                time.sleep(0.02)
-        node = run.snapshot().node("job", "steps")
-        assert node.nested_ns < node.closed_ns
-        assert 0.03 <= node.self_time <= node.total_time - 0.09, "what it did outside the sections that it held"
-        assert node.active_time < node.total_time - 0.06
-
-    def test_a_context_manager_waits_once_however_many_sections_it_holds_open(self):
-        @section("managed")
-        @contextlib.contextmanager
-        def managed():
-            time.sleep(0.02)
-            with section("held"):
-                yield
-
-        with profile("job") as run, managed():
-            time.sleep(0.05)
-        node = run.snapshot().node("job", "managed")
-        assert node.nested_ns < node.closed_ns
-        assert 0.02 <= node.self_time <= node.total_time - 0.05
 
 
 def test_a_copied_context_that_runs_in_its_own_place_is_nested():

@@ -19,6 +19,7 @@ _COMMANDS = {
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
     "recover": "Find the profiles of programs that nobody watched, killed ones included.",
     "report": "Show a profile or a flight file.",
+    "run": "Run a program under a timeout, and tell where its time went, even if it is killed.",
     "serve": "Host algorithms on this machine, under the platform's contract.",
 }
 _INTERRUPTED = 130

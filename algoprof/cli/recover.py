@@ -4,7 +4,6 @@ import json
 import stat
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,15 +11,13 @@ import click
 
 from algoprof.cli.output import Output
 from algoprof.cli.printing import printable
+from algoprof.cli.programs import ended, profile_of, unfinished
 from algoprof.errors import AlgoprofError, ProfileFileError
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import name
 from algoprof.profiles.codec import to_json
-from algoprof.profiles.merging import merge
-from algoprof.profiles.tree import Profile
 from algoprof.recorder.directory import TOTALS_NAME, flight_files, known_directories
 from algoprof.recorder.directory_totals import read_totals
-from algoprof.recorder.families import with_workers, worker_parts
 from algoprof.recorder.reader import Flight, read
 
 _OTHERS_NAMED = 10
@@ -55,7 +52,7 @@ def command(place: Path | None, every: bool, as_json: bool, output: Path | None)
     found = _newest_first(_in_file(place) if place is not None and not place.is_dir() else _in_folders(place))
     chosen = found if every else found[:1]
     if as_json or output is not None:
-        profiles = [to_json(_profile_of(*one)) for one in chosen]
+        profiles = [to_json(profile_of(*one)) for one in chosen]
         destination.write(json.dumps(profiles if every else profiles[0], indent=None if output else 2) + "\n")
         if not as_json and output is not None:
             click.echo(f"saved {printable(str(output))}, of {_headline(*chosen[0])}")
@@ -116,45 +113,13 @@ def _is_totals(path: Path) -> bool:
     return path.name == TOTALS_NAME
 
 
-def _profile_of(path: Path, flight: Flight) -> Profile:
-    """Return what a program's flight file has most to tell: the run that was cut off, else the only one, else all."""
-    chosen = _unfinished(path, flight) or _ended(path, flight)
-    return chosen[0] if len(chosen) == 1 else merge(chosen, name=flight.program)
-
-
-def _unfinished(path: Path, flight: Flight) -> list[Profile]:
-    return [_with_workers(path, run) for run in flight.runs if run.outcome in ("open", "killed")]
-
-
-def _ended(path: Path, flight: Flight) -> list[Profile]:
-    """Return the ended runs, one merged profile per name; where there was only one of a name, that run itself."""
-    single = {run.name: run for run in flight.runs if run.outcome in ("ok", "error")}
-    return [
-        _with_workers(path, _with_late(single[whole.name], whole))
-        if whole.runs == 1 and whole.name in single
-        else whole
-        for whole in flight.cumulative
-    ]
-
-
-def _with_late(run: Profile, whole: Profile) -> Profile:
-    """Return a run with the sections that outlived it: only the cumulative tree counts them."""
-    in_run, in_all = (sum(node.count for _, node in profile.paths()) for profile in (run, whole))
-    return replace(run, roots=whole.roots) if in_all > in_run else run
-
-
-def _with_workers(path: Path, run: Profile) -> Profile:
-    """Add what the run's worker processes have recorded of it, in files beside its own."""
-    return run if run.part else with_workers(run, worker_parts(run.run_id, str(path.parent), None))
-
-
 def _texts(chosen: list[Found], others: list[Found]) -> Iterator[str]:
     for path, flight in chosen:
         yield f"{_headline(path, flight)}\n{printable(str(path))}\n"
-        unfinished = _unfinished(path, flight)
-        for profile in (*_ended(path, flight), *unfinished):
+        cut_off = unfinished(path, flight)
+        for profile in (*ended(path, flight), *cut_off):
             yield render(profile)
-        if unfinished and not flight.alive and not flight.closed:
+        if cut_off and not flight.alive and not flight.closed:
             yield "When it died nobody saw: what was open had been open for at least the time shown.\n"
     if others:
         more = f"There {'is' if len(others) == 1 else 'are'} {len(others)} more"

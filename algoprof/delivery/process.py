@@ -178,6 +178,8 @@ def _at_exit() -> None:
     if recorder is not None:
         recorder.close()
     shutdown()
+    if recorder is not None:
+        recorder.keep_interrupt()
 
 
 def load() -> None:

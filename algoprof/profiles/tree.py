@@ -270,8 +270,9 @@ class Profile:
     def bottleneck(self) -> Node | None:
         """The node whose self time holds the run back most; None if nothing was recorded.
 
-        It is the largest self time in the run's own context. Where that node only waits for sections beside it, in
-        other threads or tasks, it is the largest among those, and its `concurrent` says so.
+        It is the largest self time in the run's own context. Where that node waits for sections beside it, in other
+        threads or tasks, it is the largest among those, and its `concurrent` says so: where their own times add up to
+        at least half of its.
 
         >>> fast, slow = Node("fast", 1, closed_ns=1), Node("slow", 1, closed_ns=8)
         >>> Profile("job", (Node("job", 1, closed_ns=10, nested_ns=9, children=(slow, fast)),)).bottleneck.name
@@ -283,6 +284,8 @@ class Profile:
         beside = [below for child in busiest.children if child.concurrent for below in child.walk()]
         if any(busiest is root for root in self.roots):  # what it waits for may be in any worker
             beside += [node for root in self.roots if root.inherited for node in root.walk() if node is not root]
+        if 2 * sum(node.self_ns for node in beside) < busiest.self_ns:
+            return busiest
         return max(beside, key=lambda node: node.self_ns, default=busiest)
 
     def _own_context(self) -> Iterator[Node]:

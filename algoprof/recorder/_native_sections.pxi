@@ -97,8 +97,12 @@ cdef class SectionBase:
             if <object>value is not None:
                 occurrence = <Occurrence>value
             Py_DECREF(value)
-            while occurrence is not None and (occurrence.closed or occurrence.name != self.c_number):
+            while occurrence is not None and occurrence.held is None:
+                if not occurrence.closed and occurrence.name == self.c_number:
+                    break
                 occurrence = occurrence.above
+            if occurrence is not None and occurrence.held is not None:  # what a generator holds may not be the caller's
+                occurrence = hot.writer.innermost(self.number)
             if occurrence is not None:
                 hot.leave(occurrence, error, ended)
         except Exception:
@@ -139,6 +143,8 @@ cdef class SectionBase:
     def leave(self, opened, error):
         """Close what `enter` opened."""
         cdef int64_t ended = algoprof_now()
+        if opened is None and error is not None and self.hot is not None and self.hot is active:
+            self.hot.writer.abandon(self.number)
         if type(opened) is not Occurrence or active is None:
             return
         if (<Occurrence>opened).closed or <PyObject *>(<Occurrence>opened).row.run.hot != <PyObject *>active:

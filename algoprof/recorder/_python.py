@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from typing import Any, Self
 
     from algoprof.recorder.blocks import Block
-    from algoprof.recorder.cold import Held, Steps
     from algoprof.recorder.run_table import RunState
+    from algoprof.recorder.suspensions import Held, Steps
 
 # For a duration of so many bits, the part of the bounds to search.
 _FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
@@ -153,6 +153,18 @@ class Writer(ColdWriter):
             self.leave_slowly(occurrence, ended, error)
             occurrence.row.reload(self.flight.words)
 
+    def mend(self, occurrence: Occurrence) -> None:
+        """Close an occurrence whose closing was cut short by what a signal handler raised; its times may be lost."""
+        if not occurrence.closed:
+            self.leave(occurrence)
+        elif not self.inherited:
+            words, row = self.flight.words, occurrence.row
+            words[row.offset] = (words[row.offset] | 1) + 1
+            words[occurrence.entry] = 0
+            row.reload(words)
+            if self.current.get() is occurrence:
+                self.set_current(occurrence.above)
+
     def set_current(self, occurrence: Occurrence | None) -> None:
         """Make an occurrence the context's innermost."""
         if _MUST_HOLD:
@@ -228,8 +240,11 @@ class SectionBase:
                 occurrence.plain = False
                 writer.keep_attributes(occurrence, self.attributes)
             _words[entry] = row.link
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self.fault()
+        except BaseException as fault:
+            self._abandon()
+            if not isinstance(fault, Exception):
+                raise
+            self.fault()  # the profiler never breaks the program
             return None
         return occurrence
 
@@ -237,6 +252,8 @@ class SectionBase:
         """Close what `enter` opened."""
         ended = monotonic_ns()
         if opened is None:
+            if error is not None:
+                self._abandon()
             return
         try:
             try:
@@ -276,8 +293,11 @@ class SectionBase:
             words[entry] = 0
             words[node] = row.sequence = sequence + 1
             here.opens.append(entry)
-        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self.fault()
+        except BaseException as fault:
+            opened.row.run.writer.mend(opened)
+            if not isinstance(fault, Exception):
+                raise
+            self.fault()  # the profiler never breaks the program
 
     def __enter__(self) -> "Self":
         caller = _frame(1)
@@ -307,6 +327,11 @@ class SectionBase:
     def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
         self._leave_slowly(_frame(1), error)
         return ready(None)
+
+    def _abandon(self) -> None:
+        """Undo an enter that was cut short."""
+        if self.writer is not None and self.writer is _active:
+            self.writer.abandon(self.number)
 
     def _enter_held(self, caller: "FrameType") -> None:
         """Open an occurrence in the body of a generator."""

@@ -40,6 +40,11 @@ class AllocationPeaks:
         """Bring the peaks of all open runs up to date."""
         if self._open:
             with self._lock:
+                if not tracemalloc.is_tracing():  # the program has stopped it
+                    for slot, (began, peak) in self._open.items():
+                        if peak == began:
+                            self._note(slot, -1)
+                    return
                 highest = tracemalloc.get_traced_memory()[1]
                 for slot, (began, peak) in self._open.items():
                     if highest > peak:

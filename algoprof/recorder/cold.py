@@ -10,6 +10,7 @@ from algoprof.profiles.buckets import bucket_of
 from algoprof.recorder import layout as at
 from algoprof.recorder.blocks import Block
 from algoprof.recorder.flight import FlightFile, OutOfSpace
+from algoprof.recorder.suspensions import Held, Steps, waited
 from algoprof.recorder.tasks import current_task
 
 TYPE_CHECKING = False
@@ -21,35 +22,6 @@ if TYPE_CHECKING:
     from algoprof.recorder.run_table import RunState, RunTable
 
 DEPTH_LIMIT = 128
-
-
-class Steps:
-    """The clock of an occurrence that is suspended and resumed."""
-
-    __slots__ = ("active", "generator", "inner", "resumed", "saved")
-
-    def __init__(self, occurrence: "Occurrence", *, generator: bool) -> None:
-        self.generator = generator
-        self.active = 0  # nanoseconds it has run
-        self.resumed = occurrence.started
-        self.inner: Occurrence | None = occurrence  # while suspended: the innermost one inside it
-        self.saved = occurrence.above  # while it runs: the innermost one of whoever resumed it
-
-
-class Held:
-    """Where an occurrence stands that a generator holds open, and may take along when it is suspended."""
-
-    __slots__ = ("before", "frame", "waited")
-
-    def __init__(self, frame: "FrameType", before: "Occurrence | None", waited: int) -> None:
-        self.frame = frame
-        self.before = before  # the innermost one of whoever ran the generator
-        self.waited = waited  # nanoseconds for which a timed generator had been suspended before
-
-    @property
-    def suspended(self) -> bool:
-        """Whether the generator waits: then nobody has called it."""
-        return self.frame.f_back is None
 
 
 class ColdWriter:
@@ -133,7 +105,7 @@ class ColdWriter:
         if own is not None:
             self.set_current(own)
         occurrence = self.enter(name, attributes)
-        occurrence.held = Held(frame, before, _waited(occurrence.above))
+        occurrence.held = Held(frame, before, waited(occurrence.above))
         occurrence.hosts = False
         self.holds[frame] = occurrence
         return occurrence
@@ -147,6 +119,7 @@ class ColdWriter:
             return False
         innermost = self.current.get() is found
         self.leave(found, error)
+        found.held.frame = None
         if innermost:
             self.set_current(found.held.before)
         if self.holds.get(frame) is found:
@@ -202,7 +175,7 @@ class ColdWriter:
             words[node + at.NODE_FLAGS] |= at.STEPPED
             if steps.generator:
                 active = steps.active
-        inside = active if held is None else active - (_waited(occurrence.above) - held.waited)
+        inside = active if held is None else active - (waited(occurrence.above) - held.waited)
         words[node + at.NODE_COUNT] = counted = words[node + at.NODE_COUNT] + 1
         if occurrence.flags & at.RECURSIVE:
             words[node + at.NODE_RECURSIONS] += 1
@@ -268,12 +241,30 @@ class ColdWriter:
                 parent = occurrence.above.row.offset
         own.post(occurrence.entry, occurrence.slot, parent, inside)
 
+    def abandon(self, name: int) -> None:
+        """Undo what was entered last, if it has that name: a signal handler raised before its caller knew of it."""
+        top = self.current.get()
+        if top is None or top.closed or top.name != name or not top.row.depth or self.inherited:
+            return
+        top.closed = True
+        self.set_current(top.above)
+        self._words[top.entry] = 0
+        if top.row.block is self.block():
+            top.row.block.free_entry(top.entry, top.slot)
+
     def innermost(self, name: int) -> "Occurrence | None":
-        """Return the innermost open occurrence of a name in the calling context, or None."""
+        """Return the innermost open occurrence of a name in the calling context, or None.
+
+        What a suspended generator holds is not the caller's: beyond it comes what was the innermost before.
+        """
         occurrence = self.current.get()
-        while occurrence is not None and (occurrence.closed or occurrence.name != name):
-            occurrence = occurrence.above
-        return occurrence
+        while occurrence is not None:
+            held = occurrence.held
+            suspended = held is not None and held.suspended
+            if not occurrence.closed and not suspended and occurrence.name == name:
+                return occurrence
+            occurrence = held.before if suspended and held is not None else occurrence.above
+        return None
 
     def set_attributes(self, occurrence: "Occurrence", values: dict[str, object]) -> None:
         """Add attributes to an open occurrence."""
@@ -448,14 +439,6 @@ class Lease:
 
     def __del__(self) -> None:
         self._ended.append(self.block)
-
-
-def _waited(above: "Occurrence | None") -> int:
-    """Return for how many nanoseconds a timed generator whose body runs was suspended; 0 if it is none."""
-    steps = above.steps if above is not None else None
-    if above is None or steps is None or not steps.generator:
-        return 0
-    return steps.resumed - above.started - steps.active
 
 
 def is_harmless(error: BaseException) -> bool:

@@ -159,6 +159,8 @@ def remove_dead(path: str) -> None:
         FileExistsError: if a living process writes there, or it is some other file.
     """
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for whoever reads it
+            raise FileExistsError(f"{path} is no regular file, so it is not replaced")
         if is_live(path):
             raise FileExistsError(f"{path} is written by a living process")
         with open(path, "rb") as file:
@@ -168,6 +170,22 @@ def remove_dead(path: str) -> None:
         os.unlink(path)
     except FileNotFoundError:
         return
+
+
+def keep_former(path: str) -> None:
+    """Make way for this process's file: what stands there is of the program that this one was before an `exec`.
+
+    It is kept, under a name that tells of no process.
+
+    Raises:
+        OSError: if it cannot be renamed.
+    """
+    number = 1
+    while os.path.lexists(path):
+        former = f"{path.removesuffix(SUFFIX)}-{number}{SUFFIX}"
+        if not os.path.lexists(former):
+            os.rename(path, former)
+        number += 1
 
 
 def is_live(path: str) -> bool:

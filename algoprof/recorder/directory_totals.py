@@ -231,7 +231,8 @@ class _Mapped:
     """
 
     def __init__(self, path: str) -> None:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0))
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+        handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for somebody who writes
         try:
             if os.fstat(handle).st_size < at.FILE_BYTES:
                 raise Unfit

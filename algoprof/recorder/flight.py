@@ -19,6 +19,10 @@ class OutOfSpace(Exception):  # noqa: N818  (an answer, not a fault)
     """The file has no segment left, or the file system has no room for it."""
 
 
+SUPERVISION = "ALGOPROF_SUPERVISION"
+"""Set by a supervisor: the number that is in the header of every flight file under it."""
+
+
 class FlightFile:
     """The recorder's memory: 48 MiB of address space over a file, backed only where it is used.
 
@@ -63,6 +67,7 @@ class FlightFile:
         words[at.HEADER_START_TIME] = process_start_time(os.getpid())
         self.bytes[at.HEADER_BOOT_ID * 8 : at.HEADER_BOOT_ID * 8 + 16] = boot_id()
         words[at.HEADER_SEGMENTS] = 1
+        words[at.HEADER_SUPERVISION] = _supervision()
         self.set_anchor()
         self._write_text(at.PROGRAM_AT, at.PROGRAM_BYTES, program_name())
         self._write_text(at.PYTHON_AT, at.PYTHON_BYTES, sys.version.split()[0])
@@ -171,6 +176,12 @@ class FlightFile:
             except OSError:
                 self.count_error()
 
+    def remove(self) -> None:
+        """Give everything back, the file itself included."""
+        self.release()
+        if self.path:
+            os.unlink(self.path)
+
     def release(self) -> None:
         """Give the mapping and the file's lock back; nothing can be written after that."""
         self.words.release()
@@ -217,3 +228,10 @@ def _shortened(text: str, limit: int) -> bytes:
     from zlib import crc32  # noqa: PLC0415  (only long names need it)
 
     return data[: limit - 12].decode("utf-8", "ignore").encode() + f"...{crc32(data):08x}".encode()
+
+
+def _supervision() -> int:
+    try:
+        return int(os.environ.get(SUPERVISION, "0")) % 2**63
+    except ValueError:
+        return 0

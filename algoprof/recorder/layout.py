@@ -44,7 +44,9 @@ HEADER_SEGMENTS = 10
 HEADER_NAMES = 11
 HEADER_CLOSED = 12  # monotonic, the moment of a clean exit; 0 before one
 HEADER_HEARTBEAT = 13  # monotonic, now and then while a run has a deadline
-HEADER_SIGNAL = 14  # a signal that this process has a handler of ours for; 0 is none
+HEADER_SIGNAL = (
+    14  # a signal that has this process write its stacks; 0 is none; in the high half, its descriptor for them
+)
 HEADER_RUN_SERIAL = 15
 HEADER_ERRORS = 16  # of ours, swallowed
 HEADER_DROPPED_NAMES = 17
@@ -52,6 +54,7 @@ HEADER_SHARED_RUNS = 18  # runs that found no slot
 HEADER_SHARED_THREADS = 19  # threads that found no block
 HEADER_PARENT_PID = 20  # of a worker: the process that started it ...
 HEADER_PARENT_START = 21  # ... and when that one started
+HEADER_SUPERVISION = 22  # what the processes under one supervisor have in common; 0 without one
 HEADER_BIRTH = 24  # of the directory's totals: what tells them from others that had to replace them
 HEADER_FOLDED = 25  # and how many processes they hold
 PROGRAM_AT, PROGRAM_BYTES = 512, 256

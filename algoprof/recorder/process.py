@@ -1,6 +1,7 @@
 """This process's recorder: made on first use, replaced in a forked child, closed at exit."""
 
 import atexit
+import errno
 import os
 import sys
 from _thread import RLock
@@ -9,7 +10,7 @@ from time import monotonic_ns
 from algoprof.likeness import like
 from algoprof.recorder import directory
 from algoprof.recorder import layout as at
-from algoprof.recorder.flight import FlightFile, process_start_time, program_name
+from algoprof.recorder.flight import FlightFile, OutOfSpace, process_start_time, program_name
 from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
 from algoprof.recorder.run_table import RunTable
 from algoprof.recorder.writer import activate
@@ -198,25 +199,47 @@ def _start() -> RunTable:
             on_start()
         if _origin is None:
             _origin = of_multiprocessing()
-        _flight = _made()
-        _flight.set_origin(_origin)
-        table = RunTable(_flight, _origin)
+        _flight, table = _made()
         activate(table.writer)
         _table = table
         _close_at_exit()
+        _serve_supervisor()
         return table
 
 
+def _serve_supervisor() -> None:
+    folder = os.environ.get("ALGOPROF_STACKS")
+    if folder and _flight is not None:
+        try:
+            from algoprof.recorder import supervised  # noqa: PLC0415  (few are)
+
+            supervised.begin(_flight, folder, beat)
+        except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+            count_error()
+
+
 def _close_at_exit() -> None:
-    atexit.unregister(close)  # a forked child has its parent's registration
-    atexit.register(close)
+    atexit.unregister(_at_exit)  # a forked child has its parent's registration
+    atexit.register(_at_exit)
     child, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if child is not None and util is not None and child.parent_process() is not None:
         util.Finalize(None, close, exitpriority=10)  # multiprocessing's children leave past atexit
 
 
-def _made() -> FlightFile:
+def _made() -> tuple[FlightFile, RunTable]:
     """Make the flight file; where it cannot be made, record in memory, which does not survive a kill, and say so."""
+    flight = _made_file()
+    try:
+        return flight, RunTable(flight, _origin)
+    except OutOfSpace:
+        flight.remove()
+        _warn(os.strerror(errno.ENOSPC))
+        flight = FlightFile(None)
+        flight.set_origin(_origin)
+        return flight, RunTable(flight, _origin)
+
+
+def _made_file() -> FlightFile:
     path = os.environ.get("ALGOPROF_FLIGHT_FILE")
     try:
         if path and _origin is None:  # else it is the file of the process that started this one
@@ -226,15 +249,22 @@ def _made() -> FlightFile:
             directory.tidy(folder)
             _fold(folder)
             path = os.path.join(folder, f"{os.getpid()}-{process_start_time(os.getpid())}{directory.SUFFIX}")
-        return FlightFile(path)
+            directory.keep_former(path)
+        flight = FlightFile(path)
     except OSError as error:
-        import logging  # noqa: PLC0415  (only needed here)
+        _warn(error)
+        flight = FlightFile(None)
+    flight.set_origin(_origin)
+    return flight
 
-        logging.getLogger("algoprof").warning(
-            "no flight file, so a kill will lose the profile: %s. Name a writable directory in ALGOPROF_FLIGHT_DIR.",
-            error,
-        )
-        return FlightFile(None)
+
+def _warn(reason: object) -> None:
+    import logging  # noqa: PLC0415  (only needed here)
+
+    logging.getLogger("algoprof").warning(
+        "no flight file, so a kill will lose the profile: %s. Name a writable directory in ALGOPROF_FLIGHT_DIR.",
+        reason,
+    )
 
 
 def beat() -> None:
@@ -312,6 +342,24 @@ def close() -> None:
     _flight.finish()
     if _flight.path and directory.process_of(_flight.path):  # not where a user has named a file
         _fold(os.path.dirname(_flight.path), _flight.path)
+
+
+def _at_exit() -> None:
+    close()
+    keep_interrupt()
+
+
+def keep_interrupt() -> None:
+    """Have Python end by SIGINT after all, if an uncaught KeyboardInterrupt is why it ends.
+
+    It forgets that when code is compiled from text meanwhile, as importing dataclasses does, and remembers it when
+    such code raises.
+    """
+    if getattr(sys, "last_type", None) is KeyboardInterrupt:
+        try:
+            exec("raise KeyboardInterrupt")  # noqa: S102  (a constant)
+        except KeyboardInterrupt:
+            return
 
 
 @never_raises

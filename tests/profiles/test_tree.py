@@ -115,6 +115,12 @@ def test_a_root_that_only_waits_leaves_it_to_what_runs_beside_it():
     assert profile.bottleneck.name == "query"
 
 
+def test_what_works_itself_does_not_wait_for_a_trifle_beside_it():
+    trifle = Node("trifle", 1, closed_ns=3, concurrent=True)
+    heavy = Node("heavy", 1, closed_ns=500, children=(trifle,))
+    assert Profile("job", (Node("job", 1, closed_ns=500, nested_ns=500, children=(heavy,)),)).bottleneck is heavy
+
+
 def test_nothing_recorded_has_no_bottleneck():
     assert Profile("job", ()).bottleneck is None
 

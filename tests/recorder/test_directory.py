@@ -7,6 +7,15 @@ from pathlib import Path
 import pytest
 
 from algoprof.recorder import directory
+from algoprof.recorder.reader import read
+
+ONE_SECTION = """
+from algoprof import profile, section
+with profile("job") as run:
+    with section("x"):
+        pass
+print(run.snapshot().node("job", "x").count)
+"""
 
 
 def test_the_named_directory_is_made(tmp_path, monkeypatch):
@@ -95,3 +104,59 @@ def test_a_named_file_replaces_what_a_dead_process_left(run_python, tmp_path, le
         done = run_python(script, env={"ALGOPROF_FLIGHT_FILE": str(path)})
         assert done.stderr == ""
     assert path.exists()
+
+
+def test_a_named_file_that_is_a_pipe_costs_one_sentence_and_no_run(run_python, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    done = run_python(ONE_SECTION, env={"ALGOPROF_FLIGHT_FILE": str(tmp_path / "pipe")}, timeout=20)
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert "is no regular file" in done.stderr
+
+
+def test_a_pipe_in_the_place_of_the_totals_holds_nobody_up(run_python, tmp_path, monkeypatch):
+    monkeypatch.setenv("ALGOPROF_FLIGHT_DIR", str(tmp_path / "flight"))
+    (tmp_path / "flight").mkdir()
+    os.mkfifo(tmp_path / "flight" / "totals.flight")
+    done = run_python(
+        """
+        from algoprof.recorder import directory_totals
+        directory_totals.fold(__import__("os").environ["ALGOPROF_FLIGHT_DIR"])
+        print("done")
+        """,
+        timeout=20,
+    )
+    assert (done.stdout, done.stderr) == ("done\n", "")
+
+
+def test_a_disk_that_fills_up_while_the_file_is_made_leaves_none(run_python, tmp_path):
+    full = """
+import errno
+from algoprof.recorder.flight import FlightFile
+back = FlightFile._back
+def full(self, segment):
+    if self.path and segment > 1:
+        raise OSError(errno.ENOSPC, "No space left on device")
+    back(self, segment)
+FlightFile._back = full
+"""
+    done = run_python(full + ONE_SECTION, env={"ALGOPROF_FLIGHT_DIR": str(tmp_path / "flight")})
+    assert (done.returncode, done.stdout) == (0, "1\n")
+    assert "No space left on device" in done.stderr
+    assert list((tmp_path / "flight").iterdir()) == []
+
+
+def test_a_program_that_becomes_another_one_leaves_the_files_of_both(run_python, tmp_path):
+    done = run_python(
+        """
+        import os, sys
+        from algoprof import profile, section
+        with profile("job"), section(sys.argv[1]):
+            if sys.argv[1] == "before":
+                os.execv(sys.executable, [sys.executable, __file__, "after"])
+        """,
+        "before",
+        env={"ALGOPROF_FLIGHT_DIR": str(tmp_path / "flight")},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    runs = [run for path in directory.flight_files(tmp_path / "flight") for run in read(path).runs]
+    assert {(run.outcome, run.roots[0].children[0].name) for run in runs} == {("killed", "before"), ("ok", "after")}

@@ -1,0 +1,100 @@
+"""How a supervised program ended: its report as text and as JSON."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+
+from algoprof.cli.printing import printable, shortened
+from algoprof.cli.programs import ended, profile_of, unfinished
+from algoprof.exporters.text import render
+from algoprof.exporters.text.cells import seconds
+from algoprof.profiles.codec import to_json
+from algoprof.profiles.tree import Profile
+from algoprof.supervisor.flights import Recorded
+from algoprof.supervisor.supervision import Ending
+
+_MIB = 1024 * 1024
+
+
+def profiles(ending: Ending, timeout: float | None) -> list[Profile]:
+    """Return a profile of each process that is nobody's worker, the first one's first; workers are in theirs."""
+    return [_within(profile_of(one.path, one.flight), timeout) for one in _leaders(ending.recorded)]
+
+
+def _leaders(recorded: list[Recorded]) -> list[Recorded]:
+    """Return the processes that are nobody's workers: these are in their profiles."""
+    pids = {one.flight.pid for one in recorded}
+    return [one for one in recorded if one.parent not in pids]
+
+
+def _within(profile: Profile, timeout: float | None) -> Profile:
+    """Return a profile with the timeout that the whole program had, if it knew of none itself."""
+    return replace(profile, timeout=timeout) if profile.timeout is None and timeout is not None else profile
+
+
+def as_text(ending: Ending, timeout: float | None) -> Iterator[str]:
+    """Yield the report: how it ended, where its time went, and what it was doing at its timeout."""
+    yield _headline(ending, timeout)
+    leaders = _leaders(ending.recorded)
+    for one in leaders:
+        if len(leaders) > 1:
+            yield f"process {one.flight.pid}, {printable(one.flight.program)}"
+        for profile in _telling([*ended(one.path, one.flight), *unfinished(one.path, one.flight)]):
+            yield render(_within(profile, timeout)).rstrip("\n")
+    if not ending.recorded:
+        yield "it recorded nothing: Python code is timed where it uses algoprof, or is run as SCRIPT.PY or -m MODULE"
+    if ending.verdict is not None:
+        yield f"at its timeout it was {ending.verdict}"
+    if ending.stacks:
+        yield "stacks at its timeout:"
+        yield "\n".join(f"  {shortened(printable(line), 200)}" for line in ending.stacks.splitlines())
+
+
+def _telling(found: list[Profile]) -> list[Profile]:
+    """Leave out what has nothing to tell: the time outside every run, where no section was entered there."""
+    with_sections = [profile for profile in found if any(root.children for root in profile.roots)]
+    return with_sections or found
+
+
+def _headline(ending: Ending, timeout: float | None) -> str:
+    figures = f"{seconds(ending.cpu)} of processor time, at most {ending.memory_peak / _MIB:.0f} MiB in one process"
+    if ending.timed_out:
+        how = "killed, since it did not end when it was asked to" if ending.killed else "asked to end, and did"
+        return f"algoprof: the timeout of {timeout:g} s stopped it: {how}; {figures}"
+    if ending.status < 0:
+        return f"algoprof: {_name_of(-ending.status)} ended it after {seconds(ending.seconds)}; {figures}"
+    return f"algoprof: it ended after {seconds(ending.seconds)}, with status {ending.status}; {figures}"
+
+
+def as_json(line: list[str], ending: Ending, timeout: float | None) -> dict[str, object]:
+    """Return the report for scripts."""
+    verdict = ending.verdict
+    return {
+        "command": line,
+        "seconds": ending.seconds,
+        "timeout": timeout,
+        "timed_out": ending.timed_out,
+        "killed": ending.killed,
+        "status": max(0, ending.status),
+        "signal": _name_of(-ending.status) if ending.status < 0 else None,
+        "cpu_seconds": ending.cpu,
+        "memory_peak_bytes": ending.memory_peak,
+        "verdict": None
+        if verdict is None
+        else {
+            "kind": verdict.kind,
+            "seconds": verdict.seconds,
+            "cpu_seconds": verdict.cpu,
+            "silent_seconds": verdict.silent,
+            "text": str(verdict),
+        },
+        "stacks": ending.stacks,
+        "profiles": [to_json(profile) for profile in profiles(ending, timeout)],
+    }
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,175 @@
+"""`algoprof run`: a program under a timeout, and its profile, even if the timeout wins."""
+
+import errno
+import json
+import os
+import resource
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from algoprof.cli.endings import as_json, as_text, profiles
+from algoprof.cli.output import Output
+from algoprof.cli.printing import complain
+from algoprof.errors import AlgoprofError
+from algoprof.profiles.codec import to_json
+from algoprof.supervisor import commands
+from algoprof.supervisor.flights import Flights
+from algoprof.supervisor.supervision import Ending, supervise
+
+_TIMED_OUT, _OURS, _NOT_EXECUTABLE, _NOT_FOUND = 124, 125, 126, 127
+_LONGEST_TIMEOUT = 1e9
+_MIB = 1024 * 1024
+_AS_COMMAND = "algoprof.run.as_command"
+_TAKES_VALUE = ("--timeout", "--grace", "--output", "-m")
+
+
+class _Misuse(click.UsageError):
+    exit_code = _OURS
+
+
+class _Command(click.Command):
+    """Knows a command after `--` from a script, and fails as timeout(1) does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_AS_COMMAND] = _is_after_dashes(args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            raise _Misuse(error.message, error.ctx) from error
+
+
+def _is_after_dashes(arguments: list[str]) -> bool:
+    left = iter(arguments)
+    for one in left:
+        if one == "--":
+            return True
+        if not one.startswith("-"):
+            return False
+        if one in _TAKES_VALUE:
+            next(left, None)
+    return False
+
+
+def _positive(_context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= _LONGEST_TIMEOUT:
+        raise click.BadParameter(f"a number of seconds above 0 is wanted, not {value:g}", param=parameter)
+    return value
+
+
+def _not_negative(_context: click.Context, parameter: click.Parameter, value: float) -> float:
+    if not 0 <= value <= _LONGEST_TIMEOUT:
+        raise click.BadParameter(f"a number of seconds from 0 on is wanted, not {value:g}", param=parameter)
+    return value
+
+
+@click.command(cls=_Command, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.option("--timeout", type=float, metavar="S", callback=_positive, help="Stop it after so many seconds.")
+@click.option(
+    "--grace",
+    type=float,
+    metavar="S",
+    default=2.0,
+    show_default=True,
+    callback=_not_negative,
+    help="Seconds between SIGTERM and SIGKILL.",
+)
+@click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
+@click.option("--json", "json_wanted", is_flag=True, help="Report as JSON, on stderr.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save the profile there, for `algoprof report` and `Profile.load`.",
+)
+@click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[SCRIPT.PY | -- COMMAND] [ARGUMENT]...")
+@click.pass_context
+def command(  # noqa: PLR0917  (click passes them by name)
+    ctx: click.Context,
+    timeout: float | None,
+    grace: float,
+    module: str | None,
+    json_wanted: bool,
+    output: Path | None,
+    program: tuple[str, ...],
+) -> int:
+    """Run a program, and tell where its time went: also, and above all, if its timeout stops it.
+
+    A Python script or module is recorded from its first moment; a command that runs Python with algoprof in it, from
+    its first section on. The program has stdin, stdout, stderr, the terminal and signals to itself. The report goes to
+    stderr.
+
+    It exits as the program did; with 124 if the timeout stopped it, 125 if algoprof itself failed, 126 if the program
+    cannot be run and 127 if there is none.
+    """
+    if sys.platform != "linux":
+        complain("`algoprof run` watches processes as only Linux lets it; elsewhere use `algoprof recover`")
+        return _OURS
+    line = _command_line(module, program, as_command=bool(ctx.meta[_AS_COMMAND]))
+    try:
+        destination = Output(output) if output is not None else None
+        ending = _supervised(line, timeout, grace)
+        found = profiles(ending, timeout)
+        if destination is not None and found:
+            destination.write(json.dumps(to_json(found[0])) + "\n")
+    except _CannotStart as error:
+        complain(f"{shlex.join(line)[:200]}: {error.reason}")
+        return error.status
+    except (AlgoprofError, OSError) as error:
+        complain(str(error))
+        return _OURS
+    told = [json.dumps(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
+    click.echo("\n".join(told), err=True)
+    if ending.timed_out:
+        return _TIMED_OUT
+    if ending.status < 0:
+        _end_by(-ending.status)
+    return ending.status
+
+
+class _CannotStart(Exception):  # noqa: N818  (an answer)
+    def __init__(self, reason: str, status: int) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+def _command_line(module: str | None, program: tuple[str, ...], *, as_command: bool) -> list[str]:
+    if module is not None:
+        return commands.module(module, program)
+    if not program:
+        raise _Misuse("what to run is missing: a script.py, `-m module`, or `-- command`")
+    if as_command:
+        return list(program)
+    first, *arguments = program
+    if commands.is_script(first):
+        return commands.script(first, arguments)
+    raise _Misuse(f"{first[:100]!r} is no Python script; to run a command, put -- before it")
+
+
+def _supervised(line: list[str], timeout: float | None, grace: float) -> Ending:
+    flights = Flights()
+    try:
+        environment = commands.environment(timeout, flights.supervision, flights.stacks)
+        return supervise(line, environment, flights, timeout=timeout, grace=grace)
+    except FileNotFoundError:
+        raise _CannotStart("there is no such program", _NOT_FOUND) from None
+    except OSError as error:
+        if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.ENOTDIR):
+            raise _CannotStart(f"it cannot be run ({error.strerror})", _NOT_EXECUTABLE) from error
+        raise
+    finally:
+        flights.close()
+
+
+def _end_by(number: int) -> NoReturn:
+    """End as the program did, so that whoever started this sees the same; with no core file of our own."""
+    sys.stderr.flush()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if number != signal.SIGKILL:
+        signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+    os._exit(128 + number)

@@ -1,0 +1,1 @@
+"""Running a program under a timeout, from outside: what `algoprof run` does."""

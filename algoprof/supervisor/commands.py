@@ -1,0 +1,47 @@
+"""What is to be run, and how it is started: a script, a module, or any command."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from algoprof.supervisor import start
+
+
+def script(path: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command line that runs a Python script, recorded from its first moment."""
+    return [sys.executable, start.__file__, path, *arguments]
+
+
+def module(name: str, arguments: Sequence[str]) -> list[str]:
+    """Return the command line that runs a Python module as `python -m` does, recorded from its first moment."""
+    return [sys.executable, start.__file__, "-m", name, *arguments]
+
+
+def is_script(path: str) -> bool:
+    """Whether a path is that of a Python script, by its name or its first line."""
+    if path.endswith((".py", ".pyw")):
+        return True
+    try:
+        with Path(path).open("rb") as file:
+            first = file.readline(200)
+    except OSError:
+        return False
+    return first.startswith(b"#!") and b"python" in first
+
+
+def environment(timeout: float | None, supervision: int, stacks: str) -> dict[str, str]:
+    """Return the environment of a supervised program.
+
+    Args:
+        timeout: seconds; the runs inside learn of it.
+        supervision: what its flight files have in their headers.
+        stacks: the folder for stacks.
+    """
+    found = dict(os.environ)
+    found.setdefault("ALGOPROF_REPORT", "never")  # the supervisor reports
+    found["ALGOPROF_SUPERVISION"] = str(supervision)
+    found["ALGOPROF_STACKS"] = stacks
+    if timeout is not None:
+        found["ALGOPROF_TIMEOUT"] = f"{timeout:g}"
+    return found

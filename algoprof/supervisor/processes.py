@@ -1,0 +1,79 @@
+"""What Linux tells of other processes: who descends from whom, what they do, and what they have used."""
+
+import ctypes
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+_STATE, _PARENT, _USER, _SYSTEM = 0, 1, 11, 12  # fields of /proc/PID/stat, counted from the state
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A process at one moment.
+
+    Args:
+        state: the kernel's letter for what it does: R runs, S and D wait, T is stopped, Z has ended.
+        parent: its parent's pid.
+        cpu_ns: processor time it has used, with all its threads.
+    """
+
+    state: str
+    parent: int
+    cpu_ns: int
+
+
+def status(pid: int) -> Status | None:
+    """Return what a process does; None if there is none of that pid."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        return Status(
+            fields[_STATE].decode(), int(fields[_PARENT]), (int(fields[_USER]) + int(fields[_SYSTEM])) * _TICK_NS
+        )
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the processes that descend from one, those that have ended left out."""
+    children: dict[int, list[int]] = {}
+    for one in _pids():
+        found = status(one)
+        if found is not None and found.state != "Z":
+            children.setdefault(found.parent, []).append(one)
+    left, every = [pid], []
+    while left:
+        below = children.pop(left.pop(), [])
+        left += below
+        every += below
+    return every
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler of its own for a signal: else the signal might end it."""
+    try:
+        for line in Path(f"/proc/{pid}/status").read_text("ascii", "replace").splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (number - 1) & 1)
+    except (OSError, ValueError, IndexError):
+        pass
+    return False
+
+
+def adopt_orphans() -> None:
+    """Become the parent of whatever descends from this process and loses its own parent: no daemon escapes."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_with_parent(number: int) -> None:
+    """Have Linux send this process a signal when its parent ends, however that ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
+def _pids() -> Iterator[int]:
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            yield int(entry.name)

@@ -1,0 +1,174 @@
+"""A supervised program runs as it would without: its arguments, its streams, its signals and its exit."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from algoprof.profiles.tree import Profile
+
+
+def test_a_script_sees_what_python_would_show_it(run, tmp_path):
+    done = run(
+        """
+        import sys
+        if __name__ == "__main__":
+            import pickle
+            class Here: pass
+            print(sys.argv[1:], sys.path[0], __file__, pickle.loads(pickle.dumps(Here())).__class__ is Here)
+            print(sys.stdin.read(), end="")
+        """,
+        input="from stdin",
+    )
+    path = str(tmp_path / "program.py")
+    assert (done.status, done.err) == (0, "")
+    assert done.out == f"[] {tmp_path} {path} True\nfrom stdin"
+
+
+def test_arguments_go_to_the_program(script, supervised):
+    path = script("import sys; print(sys.argv[1:])")
+    done = subprocess.run([*supervised, path, "--timeout", "x", "--", "-m"], capture_output=True, text=True, check=True)
+    assert done.stdout == "['--timeout', 'x', '--', '-m']\n"
+
+
+def test_a_module_runs_as_python_m_does(tmp_path, supervised):
+    (tmp_path / "tool.py").write_text("import sys; from algoprof import section\nwith section('work'): print(sys.argv)")
+    done = subprocess.run([*supervised, "-m", "tool", "a"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"['{tmp_path}/tool.py', 'a']\n")
+    assert "work" in done.stderr
+
+
+def test_a_traceback_is_the_programs_own(run):
+    done = run("def fail():\n    raise LookupError('gone')\nfail()\n")
+    assert done.status == 1
+    assert done.err.splitlines()[0] == "Traceback (most recent call last):"
+    assert done.err.count("File ") == 2
+    assert done.err.endswith("LookupError: gone\n")
+    assert run("def (:").err.rstrip().endswith("SyntaxError: invalid syntax")
+
+
+@pytest.mark.parametrize(
+    ("end", "status"),
+    [("pass", 0), ("sys.exit(3)", 3), ("os._exit(7)", 7), ("os.kill(os.getpid(), 15)", -15), ("os.abort()", -6)],
+)
+def test_it_exits_as_the_program_does(run, end, status):
+    done = run(f"import os, sys\n{end}\n")
+    assert done.status == status
+    assert done.report["timed_out"] is False
+    assert done.report["signal"] == (signal.Signals(-status).name if status < 0 else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "sentence"),
+    [
+        (["--", "no-such-program"], 127, "there is no such program"),
+        (["--", "/etc/passwd"], 126, "cannot be run (Permission denied)"),
+        (["--", "/"], 126, "cannot be run (Permission denied)"),
+        ([], 125, "what to run is missing"),
+        (["ls"], 125, "put -- before it"),
+        (["--timeout", "0", "x.py"], 125, "above 0"),
+        (["--timeout", "soon", "x.py"], 125, "soon"),
+        (["--output", "/no/such/folder/x", "x.py"], 125, "cannot be written"),
+        (["no-such.py"], 2, "can't open file"),
+    ],
+)
+def test_what_cannot_be_run_is_told_as_timeout_tells_it(arguments, status, sentence, supervised):
+    done = subprocess.run([*supervised, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_signals_go_on_to_the_program(script, supervised):
+    path = script(
+        """
+        import signal, sys, time
+        signal.signal(signal.SIGUSR1, lambda *_: print("usr1", flush=True))
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+        print("ready", flush=True)
+        while True:
+            time.sleep(0.05)
+        """
+    )
+    with subprocess.Popen([*supervised, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout.readline() == "usr1\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 9
+
+
+def test_an_interrupt_ends_it_as_it_would_end_python(script, supervised):
+    path = script("import time\nprint('ready', flush=True)\ntime.sleep(60)\n")
+    with subprocess.Popen(
+        [*supervised, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+    assert "KeyboardInterrupt" in err
+
+
+def test_the_terminal_is_the_programs_own(script, tmp_path, supervised):
+    path = script("import os\nprint('you said', input(), os.tcgetpgrp(0) == os.getpgrp())\n")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [*supervised, "--output", str(tmp_path / "saved"), str(path)])
+    time.sleep(0.5)
+    os.write(terminal, b"hello\n")
+    shown = b""
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:  # the terminal's other end was closed
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"you said hello True" in shown
+    assert Profile.load(tmp_path / "saved").name == "program.py"
+
+
+def test_ctrl_c_at_the_terminal_reaches_the_program_once(script, supervised):
+    path = script(
+        """
+        import time
+        print("ready", flush=True)
+        for _ in range(2):
+            try:
+                time.sleep(1)
+            except KeyboardInterrupt:
+                print("interrupted", flush=True)
+        """
+    )
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [*supervised, str(path)])
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 4096)
+    time.sleep(0.2)
+    os.write(terminal, b"\x03")
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert shown.count(b"interrupted") == 1
+
+
+def test_open_files_and_the_environment_are_handed_on(run, tmp_path):
+    with (tmp_path / "given").open("w") as given:
+        done = run(
+            f"import os\nos.write({given.fileno()}, b'through')\nprint(os.environ['MINE'])",
+            pass_fds=[given.fileno()],
+            env=os.environ | {"MINE": "here"},
+        )
+    assert (tmp_path / "given").read_text() == "through"
+    assert done.out == "here\n"

@@ -10,13 +10,14 @@ from algoprof.budgets import Budget
 from algoprof.recorder import process
 from algoprof.recorder.cold import is_harmless
 from algoprof.recorder.run_table import RunFacts
+from algoprof.run_options import RunOptions
 from algoprof.sections import DISABLED, caller
 from algoprof.timeouts import Grant
 from algoprof.wrapping import wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from types import TracebackType
     from typing import Any, Protocol, overload
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from algoprof.recorder.shares import Share
     from algoprof.recorder.writer import Occurrence
     from algoprof.sections import F
+    from algoprof.watcher import Threshold
 
 
 class Run:
@@ -41,7 +43,9 @@ class Run:
         self.opener = opener
         self.budget = Budget(name, granted, budgets.innermost())
         self.threshold = 0.0
-        """The highest share of the timeout that was noticed to be used: 0, 0.8 or 0.95."""
+        """The highest share of the timeout that was noticed to be used; 0 before the first threshold."""
+        self.thresholds: tuple[float, ...] = watcher.THRESHOLDS
+        self.on_threshold: Callable[[Threshold], object] | None = None
         self.keeps_profile = False
         """Whether its profile is taken when it ends, so that `snapshot` gives it for ever after."""
         self._around = _innermost()
@@ -85,13 +89,12 @@ class Run:
         granted: "Grant",
         attributes: dict[str, object] | None,
         place: tuple[str, int],
-        *,
-        allocations: bool = False,
+        options: "RunOptions",
     ) -> None:
         """Open it in the recorder. Inside another run it is also one of that run's sections."""
         table = process.run_table()
         facts = RunFacts(self.name)
-        facts.allocations = allocations
+        facts.allocations = options.allocations
         facts.module, facts.line = place
         facts.timeout_ns, facts.source = granted.timeout_ns, granted.source
         facts.spent_ns = max(0, monotonic_ns() - granted.began_ns) if granted.timeout_ns else 0
@@ -230,7 +233,7 @@ def _open_one(run: Run | None) -> Run | None:
 class Profiled:
     """What `profile` returns: it opens a run each time it is entered, or the decorated function is called."""
 
-    __slots__ = ("_allocations", "_attributes", "_entered", "_name", "_place", "_timeout")
+    __slots__ = ("_attributes", "_entered", "_name", "_options", "_place", "_timeout")
 
     def __init__(
         self,
@@ -238,10 +241,9 @@ class Profiled:
         timeout: float | None = None,
         attributes: dict[str, object] | None = None,
         place: tuple[str, int] = ("", 0),
-        *,
-        allocations: bool = False,
+        options: RunOptions = RunOptions(),  # noqa: B008  (never changed)
     ) -> None:
-        self._allocations = allocations
+        self._options = options
         self._name = name
         self._timeout = timeout
         self._attributes = attributes
@@ -278,9 +280,7 @@ class Profiled:
         """
 
         def scope(name: str, module: str, line: int) -> "Profiled":
-            return Profiled(
-                self._name or name, self._timeout, self._attributes, (module, line), allocations=self._allocations
-            )
+            return Profiled(self._name or name, self._timeout, self._attributes, (module, line), self._options)
 
         return wrap(function, scope, whole_class=False)  # type: ignore[no-any-return]
 
@@ -292,8 +292,9 @@ class Profiled:
         granted = timeouts.grant(self._timeout, monotonic_ns()) if outer is None else outer.within(self._timeout)
         run = Run(self._name, granted, self)
         if not DISABLED:
-            run.record(granted, self._attributes, self._place, allocations=self._allocations)
+            run.record(granted, self._attributes, self._place, self._options)
         run.enter()
+        run.thresholds, run.on_threshold = self._options.thresholds, self._options.on_threshold
         if granted.timeout_ns:
             _watch(run)
         return run
@@ -333,8 +334,14 @@ if TYPE_CHECKING:
         @overload
         def __call__(self, name: F, /) -> F: ...
 
-        def with_options(self, *, allocations: bool = False) -> "ProfileFactory":
-            """Return a `profile` that measures more."""
+        def with_options(
+            self,
+            *,
+            allocations: bool = False,
+            thresholds: Iterable[float] = watcher.THRESHOLDS,
+            on_threshold: Callable[[Threshold], object] | None = None,
+        ) -> "ProfileFactory":
+            """Return a `profile` that measures more, or tells of other thresholds."""
 
     profile: ProfileFactory
 
@@ -366,15 +373,25 @@ def profile(  # type: ignore[no-redef]  # a type checker sees the factory, with 
     return _profiled(name, timeout, attributes)
 
 
-def _with_options(*, allocations: bool = False, **unknown: object) -> "Any":
-    """Return a `profile` that measures more; it is used as `profile` is.
+def _with_options(
+    *,
+    allocations: bool = False,
+    thresholds: "Iterable[float]" = watcher.THRESHOLDS,
+    on_threshold: "Callable[[Threshold], object] | None" = None,
+    **unknown: object,
+) -> "Any":
+    """Return a `profile` that measures more, or tells of other thresholds; it is used as `profile` is.
 
     Args:
         allocations: whether to trace what Python allocates, with `tracemalloc`, which slows the run down. The peak is
             in `Profile.allocation_peak`: over what was allocated when the run began, by the whole process.
+        thresholds: the shares of the timeout, above 0 and at most 1, at which a warning says what is open.
+        on_threshold: is called then, in a thread of its own, with a `Threshold`: `run`, `ratio` and `late_by`, the
+            seconds since that moment. What it raises is logged.
         unknown: none of them is known.
 
     Raises:
+        ConfigurationError: if a threshold is not such a share.
         TypeError: if there is no such option.
 
     >>> from algoprof import profile
@@ -384,26 +401,34 @@ def _with_options(*, allocations: bool = False, **unknown: object) -> "Any":
     True
     """
     if unknown:
-        raise TypeError(f"profile has no option {', '.join(unknown)}; it has allocations, and timeout as an argument")
-    if not allocations:
+        known = "it has allocations, thresholds and on_threshold, and timeout as an argument"
+        raise TypeError(f"profile has no option {', '.join(unknown)}; {known}")
+    options = RunOptions(allocations=allocations, thresholds=thresholds, on_threshold=on_threshold)
+    if options.are_default:
         return profile
-    with process.importing():
-        import algoprof.recorder.allocations  # noqa: F401, PLC0415  (few runs ask for them)
+    if allocations:
+        with process.importing():
+            import algoprof.recorder.allocations  # noqa: F401, PLC0415  (few runs ask for them)
 
-    def measured(name: "Any" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
-        return _profiled(name, timeout, attributes, allocations=True)
+    def with_options(name: "Any" = "", /, *, timeout: float | None = None, **attributes: object) -> "Any":
+        return _profiled(name, timeout, attributes, options)
 
-    return measured
+    return with_options
 
 
 profile.with_options = _with_options  # type: ignore[method-assign]
 
 
-def _profiled(name: "Any", timeout: float | None, attributes: dict[str, object], *, allocations: bool = False) -> "Any":
+def _profiled(
+    name: "Any",
+    timeout: float | None,
+    attributes: dict[str, object],
+    options: RunOptions = RunOptions(),  # noqa: B008
+) -> "Any":
     seconds = timeouts.checked(timeout)
     if isinstance(name, str):
-        return Profiled(str(name), seconds, attributes or None, caller(3), allocations=allocations)
-    return Profiled("", seconds, attributes or None, allocations=allocations)(name)
+        return Profiled(str(name), seconds, attributes or None, caller(3), options)
+    return Profiled("", seconds, attributes or None, ("", 0), options)(name)
 
 
 @process.never_raises

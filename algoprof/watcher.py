@@ -7,15 +7,36 @@ from time import monotonic_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from threading import Thread
 
     from algoprof.runs import Run
 
 THRESHOLDS = (0.8, 0.95)
-"""Shares of the timeout at which a run is told of."""
+"""Shares of the timeout at which a run is told of, unless it has others."""
 
 _HEARTBEAT_SECONDS = 1.0
 _STALE_LIMIT = 256
+
+
+class Threshold:
+    """A share of a run's timeout that is used, as `on_threshold` is told of it.
+
+    Args:
+        run: the run; its `snapshot()` says what is open.
+        ratio: the share.
+        late_by: seconds since that moment; code that holds the GIL keeps whoever would tell from it.
+    """
+
+    __slots__ = ("late_by", "ratio", "run")
+
+    def __init__(self, run: "Run", ratio: float, late_by: float) -> None:
+        self.run = run
+        self.ratio = ratio
+        self.late_by = late_by
+
+    def __repr__(self) -> str:
+        return f"<Threshold {self.ratio:.0%} of {self.run.name!r}, {self.late_by:.3f} s late>"
 
 
 class _Watcher:
@@ -32,7 +53,7 @@ class _Watcher:
         with self._condition:
             if len(self._alarms) > _STALE_LIMIT and self._alarms[len(self._alarms) // 2][3].ended:
                 self._alarms = [alarm for alarm in self._alarms if not alarm[3].ended]
-            for ratio in THRESHOLDS:
+            for ratio in run.thresholds:
                 self._number += 1
                 insort(self._alarms, (began_ns + int(timeout_ns * ratio), self._number, ratio, run))
             if self._thread is None:
@@ -57,6 +78,9 @@ class _Watcher:
                     continue
             if not run.ended:
                 _tell(run, ratio)
+                if run.on_threshold is not None:  # it may take its time, and others have thresholds too
+                    told = (run.on_threshold, Threshold(run, ratio, (monotonic_ns() - due) / 1e9))
+                    self._new_thread(target=_call_back, args=told, name="algoprof-threshold", daemon=True).start()
 
 
 def watch(run: "Run") -> None:
@@ -75,6 +99,15 @@ def _tell(run: "Run", ratio: float) -> None:
         )
     except Exception:
         logging.getLogger("algoprof").exception("a threshold could not be told")
+
+
+def _call_back(function: "Callable[[Threshold], object]", threshold: Threshold) -> None:
+    try:
+        function(threshold)
+    except Exception:
+        import logging  # noqa: PLC0415  (as above)
+
+        logging.getLogger("algoprof").exception("on_threshold of %s failed", threshold.run.name)
 
 
 def _open_sections(run: "Run") -> list[str]:

@@ -2,11 +2,13 @@
 
 import math
 import pickle
+import threading
 import time
 
 import pytest
 
 from algoprof import BudgetExceeded, budget, control, profile, section
+from algoprof.errors import ConfigurationError
 
 
 def test_without_a_timeout_there_is_no_end():
@@ -153,3 +155,67 @@ def test_many_runs_need_one_thread(run_python):
             print(threading.active_count())
         """)
     assert (done.stdout, done.stderr) == ("2\n", "")
+
+
+class TestThresholds:
+    def test_each_threshold_is_told_once_with_what_is_open_and_how_late_it_is(self):
+        told = []
+
+        def tell(threshold):
+            told.append((threshold.ratio, threshold.run.snapshot().node("job", "long").open_count, threshold.late_by))
+
+        thresholds = profile.with_options(thresholds=(0.9, 0.3), on_threshold=tell)
+        with thresholds("job", timeout=0.5) as run, section("long"):
+            time.sleep(0.6)
+        assert [(ratio, is_open) for ratio, is_open, _ in told] == [(0.3, 1), (0.9, 1)]
+        assert all(0 <= late < 0.3 for _, _, late in told)
+        assert run.threshold == 0.9
+
+    def test_a_run_that_ends_before_is_not_told_of(self):
+        told = []
+        with profile.with_options(on_threshold=told.append)("job", timeout=0.3):
+            pass
+        time.sleep(0.4)
+        assert told == []
+
+    def test_what_a_callback_raises_or_waits_for_is_its_own_affair(self, caplog):
+        over = threading.Event()
+
+        def wait(threshold):
+            over.wait(10)
+
+        def fail(threshold):
+            raise LookupError("mine")
+
+        with (
+            profile.with_options(thresholds=[0.1], on_threshold=wait)("slow", timeout=1),
+            profile.with_options(thresholds=[0.2], on_threshold=fail)("job", timeout=1),
+        ):
+            time.sleep(0.5)
+        over.set()
+        assert "on_threshold of job failed" in caplog.text
+        assert "LookupError: mine" in caplog.text
+
+    def test_many_runs_at_once_take_no_thread_each(self):
+        ends = threading.Event()
+        told = []
+
+        def job(number):
+            with profile.with_options(thresholds=[0.5], on_threshold=told.append)(f"job {number}", timeout=1):
+                ends.wait(10)
+
+        threads = [threading.Thread(target=job, args=(number,)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        assert sum(thread.name.startswith("algoprof") for thread in threading.enumerate()) == 1
+        time.sleep(0.7)
+        ends.set()
+        for thread in threads:
+            thread.join()
+        assert sorted(threshold.run.name for threshold in told) == sorted(f"job {number}" for number in range(20))
+
+    @pytest.mark.parametrize("threshold", [0, -0.1, 1.01, "0.5", True, None])
+    def test_a_threshold_that_cannot_be_meant_is_refused(self, threshold):
+        with pytest.raises(ConfigurationError, match="a threshold is a share of the timeout"):
+            profile.with_options(thresholds=[threshold])

@@ -7,7 +7,6 @@ from time import monotonic_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from threading import Thread
 
     from algoprof.runs import Run
@@ -78,9 +77,9 @@ class _Watcher:
                     continue
             if not run.ended:
                 _tell(run, ratio)
-                if run.on_threshold is not None:  # it may take its time, and others have thresholds too
-                    told = (run.on_threshold, Threshold(run, ratio, (monotonic_ns() - due) / 1e9))
-                    self._new_thread(target=_call_back, args=told, name="algoprof-threshold", daemon=True).start()
+                # Who is told may take time, and others have thresholds too.
+                late = Threshold(run, ratio, (monotonic_ns() - due) / 1e9)
+                self._new_thread(target=_hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
 
 
 def watch(run: "Run") -> None:
@@ -101,13 +100,19 @@ def _tell(run: "Run", ratio: float) -> None:
         logging.getLogger("algoprof").exception("a threshold could not be told")
 
 
-def _call_back(function: "Callable[[Threshold], object]", threshold: Threshold) -> None:
-    try:
-        function(threshold)
-    except Exception:
-        import logging  # noqa: PLC0415  (as above)
+def _hand_on(threshold: Threshold) -> None:
+    """Tell whoever wants to know, and have the exporters take the run as it is: it may be killed soon."""
+    run = threshold.run
+    if run.on_threshold is not None:
+        try:
+            run.on_threshold(threshold)
+        except Exception:
+            import logging  # noqa: PLC0415  (as above)
 
-        logging.getLogger("algoprof").exception("on_threshold of %s failed", threshold.run.name)
+            logging.getLogger("algoprof").exception("on_threshold of %s failed", run.name)
+    from algoprof.delivery.process import run_is_late  # noqa: PLC0415  (loaded by whoever records)
+
+    run_is_late(run.snapshot)
 
 
 def _open_sections(run: "Run") -> list[str]:

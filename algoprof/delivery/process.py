@@ -19,6 +19,8 @@ from algoprof.delivery.reporting import write as write_report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from algoprof.delivery.totals import Totals
     from algoprof.profiles.batch import Batch
     from algoprof.profiles.calls import Call
@@ -88,6 +90,23 @@ def run_ended(profile: "Profile", *, outermost: bool, threshold_reached: bool) -
             threshold_reached=threshold_reached,
         ):
             write_report(profile)
+    except Exception as error:  # noqa: BLE001  (telemetry never raises into the program)
+        _complain(error)
+
+
+def run_is_late(take: "Callable[[], Profile]") -> None:
+    """Hand a run to the exporters as it is, for it may be killed soon, and wait until they have it. It never raises.
+
+    When it ends after all, they get it once more: the spans that are open now are then there twice, under the same ids.
+
+    Args:
+        take: takes its profile.
+    """
+    try:
+        pipeline = _running()
+        if pipeline:
+            pipeline.put(take())
+            pipeline.flush(time.monotonic() + _shutdown_timeout())
     except Exception as error:  # noqa: BLE001  (telemetry never raises into the program)
         _complain(error)
 

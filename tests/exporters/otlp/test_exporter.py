@@ -145,3 +145,24 @@ def test_end_to_end_in_a_process(run_python, receiver):
     counts = [pair.value.int_value for span in steps for pair in span.attributes if pair.key == "algoprof.count"]
     assert counts == [30]
     assert (fails.status.code, fails.status.message) == (2, "KeyError")
+
+
+def test_a_run_near_its_timeout_is_sent_before_the_platform_kills_it(run_python, receiver):
+    done = run_python(
+        """
+        import os, time
+        from algoprof import profile, section
+        with profile("job", timeout=1):
+            with section("load"):
+                pass
+            with section("solve"):
+                time.sleep(0.94)
+                os.kill(os.getpid(), 9)
+        """,
+        env={"ALGOPROF_EXPORTERS": "otlp", "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url},
+    )
+    assert done.returncode == -9
+    spans = {span.name: span for span in receiver.spans}
+    assert {"job", "load", "solve"} <= spans.keys()
+    assert [event.name for event in spans["solve"].events] == ["algoprof.open"]
+    assert list(spans["load"].events) == []

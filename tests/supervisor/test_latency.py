@@ -1,0 +1,40 @@
+"""How soon after the kill the report is there."""
+
+PROGRAM = """
+import time
+from algoprof import profile, section
+with profile("job"):
+    with section("load"):
+        pass
+    with section("solve"):
+        time.sleep(60)
+"""
+
+MEASURED = """
+import sys, time
+from algoprof.cli.endings import as_text
+from algoprof.supervisor import commands
+from algoprof.supervisor.flights import Flights
+from algoprof.supervisor.supervision import supervise
+
+path, count = sys.argv[1], int(sys.argv[2])
+for _ in range(count):
+    flights = Flights()
+    began = time.monotonic()
+    environment = commands.environment(0.5, flights.supervision, flights.stacks)
+    ending = supervise(commands.script(path, []), environment, flights, timeout=0.5, grace=0)
+    text = "\\n".join(as_text(ending, 0.5))
+    print(time.monotonic() - began - ending.seconds)
+    flights.close()
+    assert "open when killed: solve" in text
+"""
+
+
+def test_the_report_is_complete_100_ms_after_the_kill(script, run_python, scaled):
+    count = max(10, scaled(50))
+    done = run_python(MEASURED, str(script(PROGRAM)), str(count), timeout=120)
+    assert done.returncode == 0, done.stderr
+    seconds = sorted(float(line) for line in done.stdout.split())
+    assert len(seconds) == count
+    measured = seconds[int(0.95 * count)] if count >= 50 else seconds[count // 2]  # few have no 95th percentile
+    assert measured <= 0.1

@@ -62,7 +62,8 @@ def _headline(ending: Ending, timeout: float | None) -> str:
         how = "killed, since it did not end when it was asked to" if ending.killed else "asked to end, and did"
         return f"algoprof: the timeout of {timeout:g} s stopped it: {how}; {figures}"
     if ending.status < 0:
-        return f"algoprof: {_name_of(-ending.status)} ended it after {seconds(ending.seconds)}; {figures}"
+        why = ", for the kernel ran out of memory for it" if ending.out_of_memory else ""
+        return f"algoprof: {_name_of(-ending.status)} ended it after {seconds(ending.seconds)}{why}; {figures}"
     return f"algoprof: it ended after {seconds(ending.seconds)}, with status {ending.status}; {figures}"
 
 
@@ -75,6 +76,7 @@ def as_json(line: list[str], ending: Ending, timeout: float | None) -> dict[str,
         "timeout": timeout,
         "timed_out": ending.timed_out,
         "killed": ending.killed,
+        "out_of_memory": ending.out_of_memory,
         "status": max(0, ending.status),
         "signal": _name_of(-ending.status) if ending.status < 0 else None,
         "cpu_seconds": ending.cpu,

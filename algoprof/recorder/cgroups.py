@@ -20,7 +20,7 @@ class ControlGroups:
         """So many processors' worth of time, if there is a quota."""
         self.memory_limit: int | None = None
         """Bytes that the processes of the group may use together, if there is a limit."""
-        self._cpu_stat = self._memory_peak = ""
+        self._cpu_stat = self._memory_peak = self._memory_events = ""
         self._throttled_unit = 1000  # nanoseconds
         for controller, path in _groups(_read(os.path.join(root, "proc/self/cgroup"))):
             if controller in ("", "cpu"):
@@ -46,6 +46,14 @@ class ControlGroups:
         """Return the most that the group with the tightest limit ever used, in bytes; None without a limit."""
         return _number(_read(self._memory_peak)) if self._memory_peak else None
 
+    def oom_kills(self) -> int | None:
+        """Return how many processes of the group the kernel has killed for want of memory; None if it does not tell."""
+        for line in _read(self._memory_events).splitlines() if self._memory_events else ():
+            key, _, value = line.partition(b" ")
+            if key == b"oom_kill":
+                return _number(value)
+        return None
+
     def _find_quota(self, root: str, controller: str, path: str) -> None:
         for folder in _folders(root, controller, path):
             if controller:
@@ -63,7 +71,10 @@ class ControlGroups:
         limit_file, peak_file = (
             ("memory.limit_in_bytes", "memory.max_usage_in_bytes") if controller else ("memory.max", "memory.peak")
         )
+        events = "memory.oom_control" if controller else "memory.events"
         for folder in _folders(root, controller, path):
+            if not self._memory_events and os.path.exists(f"{folder}/{events}"):
+                self._memory_events = f"{folder}/{events}"
             limit = _number(_read(f"{folder}/{limit_file}"))
             if limit and (self.memory_limit is None or limit < self.memory_limit):
                 self.memory_limit = limit

@@ -34,6 +34,7 @@ class Ending:
         status: its exit status, or minus the signal that ended it.
         timed_out: whether it was stopped at its timeout.
         killed: whether it took SIGKILL to stop it.
+        out_of_memory: whether the kernel killed a process of its memory group meanwhile; None where it does not tell.
         cpu: processor seconds, those of its children that it waited for included.
         memory_peak: bytes of memory that its largest process used at the most.
         verdict: what it was doing at its timeout; None if it ended by itself.
@@ -45,6 +46,7 @@ class Ending:
     status: int
     timed_out: bool
     killed: bool
+    out_of_memory: bool | None
     cpu: float
     memory_peak: int
     verdict: Verdict | None
@@ -110,6 +112,7 @@ class _Supervision:
             os.close(wake)
 
     def _run(self, command: Sequence[str], environment: Mapping[str, str], awake: int) -> Ending:
+        oom_before = self._groups.oom_kills()
         started = time.monotonic()
         self._start(command, environment)
         deadline = started + self._timeout if self._timeout is not None else None
@@ -129,6 +132,7 @@ class _Supervision:
             status=self._status if self._status is not None else -signal.SIGKILL,
             timed_out=timed_out,
             killed=killed,
+            out_of_memory=None if oom_before is None else (self._groups.oom_kills() or 0) > oom_before,
             cpu=self._usage.ru_utime + self._usage.ru_stime if self._usage is not None else 0.0,
             memory_peak=self._usage.ru_maxrss * 1024 if self._usage is not None else 0,
             verdict=verdict,

@@ -37,8 +37,10 @@ def test_version_2(machine):
             "sys/fs/cgroup/job/cpu.stat": V2_STAT,
             "sys/fs/cgroup/job/memory.max": "1048576\n",
             "sys/fs/cgroup/job/memory.peak": "4096\n",
+            "sys/fs/cgroup/job/memory.events": "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n",
         }
     )
+    assert groups.oom_kills() == 2
     assert (groups.cpu_quota, groups.memory_limit) == (1.5, 1048576)
     assert (groups.throttling(), groups.memory_peak()) == ((40, 10, 2_500_000), 4096)
 
@@ -52,8 +54,10 @@ def test_version_1(machine):
             "sys/fs/cgroup/cpu,cpuacct/cpu.stat": V1_STAT,
             "sys/fs/cgroup/memory/memory.limit_in_bytes": "2097152\n",
             "sys/fs/cgroup/memory/memory.max_usage_in_bytes": "8192\n",
+            "sys/fs/cgroup/memory/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 7\n",
         }
     )
+    assert groups.oom_kills() == 7
     assert (groups.cpu_quota, groups.memory_limit) == (0.5, 2097152)
     assert (groups.throttling(), groups.memory_peak()) == ((40, 10, 2_500_000), 8192)
 

@@ -1,5 +1,6 @@
 """`algoprof run`: a program under a timeout, and its profile, even if the timeout wins."""
 
+import contextlib
 import errno
 import json
 import os
@@ -25,7 +26,8 @@ _TIMED_OUT, _OURS, _NOT_EXECUTABLE, _NOT_FOUND = 124, 125, 126, 127
 _LONGEST_TIMEOUT = 1e9
 _MIB = 1024 * 1024
 _AS_COMMAND = "algoprof.run.as_command"
-_TAKES_VALUE = ("--timeout", "--grace", "--output", "-m")
+_PROGRAM = "algoprof.run.program"
+_TAKES_VALUE = ("--timeout", "--grace", "--output")
 
 
 class _Misuse(click.UsageError):
@@ -36,23 +38,26 @@ class _Command(click.Command):
     """Knows a command after `--` from a script, and fails as timeout(1) does."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta[_AS_COMMAND] = _is_after_dashes(args)
+        own, ctx.meta[_PROGRAM], ctx.meta[_AS_COMMAND] = _divided(args)
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, own)
         except click.UsageError as error:
             raise _Misuse(error.message, error.ctx) from error
 
 
-def _is_after_dashes(arguments: list[str]) -> bool:
-    left = iter(arguments)
-    for one in left:
+def _divided(arguments: list[str]) -> tuple[list[str], tuple[str, ...], bool]:
+    """Return the options, what is to be run with its own, and whether that is a command: `--` stands before it."""
+    position = 0
+    while position < len(arguments):
+        one = arguments[position]
         if one == "--":
-            return True
+            return arguments[:position], tuple(arguments[position + 1 :]), True
+        if one == "-m":
+            return arguments[: position + 2], tuple(arguments[position + 2 :]), False
         if not one.startswith("-"):
-            return False
-        if one in _TAKES_VALUE:
-            next(left, None)
-    return False
+            return arguments[:position], tuple(arguments[position:]), False
+        position += 2 if one in _TAKES_VALUE else 1
+    return arguments, (), False
 
 
 def _positive(_context: click.Context, parameter: click.Parameter, value: float | None) -> float | None:
@@ -67,7 +72,7 @@ def _not_negative(_context: click.Context, parameter: click.Parameter, value: fl
     return value
 
 
-@click.command(cls=_Command, context_settings={"ignore_unknown_options": False, "allow_interspersed_args": False})
+@click.command(cls=_Command, options_metavar="[OPTIONS] SCRIPT.PY | -m MODULE | -- COMMAND  [ARGUMENT]...")
 @click.option("--timeout", type=float, metavar="S", callback=_positive, help="Stop it after so many seconds.")
 @click.option(
     "--grace",
@@ -85,7 +90,6 @@ def _not_negative(_context: click.Context, parameter: click.Parameter, value: fl
     type=click.Path(path_type=Path, dir_okay=False),
     help="Save the profile there, for `algoprof report` and `Profile.load`.",
 )
-@click.argument("program", nargs=-1, type=click.UNPROCESSED, metavar="[SCRIPT.PY | -- COMMAND] [ARGUMENT]...")
 @click.pass_context
 def command(  # noqa: PLR0917  (click passes them by name)
     ctx: click.Context,
@@ -94,7 +98,6 @@ def command(  # noqa: PLR0917  (click passes them by name)
     module: str | None,
     json_wanted: bool,
     output: Path | None,
-    program: tuple[str, ...],
 ) -> int:
     """Run a program, and tell where its time went: also, and above all, if its timeout stops it.
 
@@ -108,26 +111,37 @@ def command(  # noqa: PLR0917  (click passes them by name)
     if sys.platform != "linux":
         complain("`algoprof run` watches processes as only Linux lets it; elsewhere use `algoprof recover`")
         return _OURS
-    line = _command_line(module, program, as_command=bool(ctx.meta[_AS_COMMAND]))
+    line = _command_line(module, ctx.meta[_PROGRAM], as_command=ctx.meta[_AS_COMMAND])
     try:
         destination = Output(output) if output is not None else None
         ending = _supervised(line, timeout, grace)
-        found = profiles(ending, timeout)
-        if destination is not None and found:
-            destination.write(json.dumps(to_json(found[0])) + "\n")
     except _CannotStart as error:
         complain(f"{shlex.join(line)[:200]}: {error.reason}")
         return error.status
     except (AlgoprofError, OSError) as error:
         complain(str(error))
         return _OURS
+    if destination is not None:
+        _save(ending, timeout, destination)
     told = [json.dumps(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
-    click.echo("\n".join(told), err=True)
+    with contextlib.suppress(OSError):  # the program's status is worth more than a report that nobody reads
+        click.echo("\n".join(told), err=True)
     if ending.timed_out:
         return _TIMED_OUT
     if ending.status < 0:
         _end_by(-ending.status)
     return ending.status
+
+
+def _save(ending: Ending, timeout: float | None, destination: Output) -> None:
+    found = profiles(ending, timeout)
+    try:
+        if found:
+            destination.write(json.dumps(to_json(found[0])) + "\n")
+        else:
+            complain("--output: the program recorded nothing, so there is no profile to save")
+    except AlgoprofError as error:
+        complain(str(error))
 
 
 class _CannotStart(Exception):  # noqa: N818  (an answer)

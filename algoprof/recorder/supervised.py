@@ -30,7 +30,9 @@ def begin(flight: FlightFile, folder: str, beat: "Callable[[], None]") -> None:
         folder: where stacks are wanted.
         beat: leaves a sign of life.
     """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # what the thread takes over: none
     start_new_thread(_beat, (flight, os.getpid(), beat))
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     import faulthandler  # noqa: PLC0415  (built in, and asked for only here)
 
     number = next((one for one in _candidates() if signal.getsignal(one) is signal.SIG_DFL), 0)

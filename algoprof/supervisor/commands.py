@@ -43,5 +43,5 @@ def environment(timeout: float | None, supervision: int, stacks: str) -> dict[st
     found["ALGOPROF_SUPERVISION"] = str(supervision)
     found["ALGOPROF_STACKS"] = stacks
     if timeout is not None:
-        found["ALGOPROF_TIMEOUT"] = f"{timeout:g}"
+        found["ALGOPROF_TIMEOUT"] = repr(timeout)
     return found

@@ -2,13 +2,14 @@
 
 import ctypes
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-_STATE, _PARENT, _USER, _SYSTEM = 0, 1, 11, 12  # fields of /proc/PID/stat, counted from the state
+_STATE, _PARENT = 0, 1  # fields of /proc/PID/stat, counted from the state
+_TIMES = slice(11, 15)  # in user mode and in the kernel, its own and that of the children it has waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Status:
     Args:
         state: the kernel's letter for what it does: R runs, S and D wait, T is stopped, Z has ended.
         parent: its parent's pid.
-        cpu_ns: processor time it has used, with all its threads.
+        cpu_ns: processor time it has used, with all its threads, and the children that it has waited for.
     """
 
     state: str
@@ -30,15 +31,19 @@ def status(pid: int) -> Status | None:
     """Return what a process does; None if there is none of that pid."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        return Status(
-            fields[_STATE].decode(), int(fields[_PARENT]), (int(fields[_USER]) + int(fields[_SYSTEM])) * _TICK_NS
-        )
+        cpu_ns = sum(map(int, fields[_TIMES])) * _TICK_NS
+        return Status(fields[_STATE].decode(), int(fields[_PARENT]), cpu_ns)
     except (OSError, ValueError, IndexError):
         return None
 
 
-def descendants(pid: int) -> list[int]:
-    """Return the processes that descend from one, those that have ended left out."""
+def descendants(pid: int, besides: Collection[int] = ()) -> list[int]:
+    """Return the processes that descend from one, those that have ended left out.
+
+    Args:
+        pid: the one.
+        besides: to be left out, with all that descends from them.
+    """
     children: dict[int, list[int]] = {}
     for one in _pids():
         found = status(one)
@@ -46,7 +51,7 @@ def descendants(pid: int) -> list[int]:
             children.setdefault(found.parent, []).append(one)
     left, every = [pid], []
     while left:
-        below = children.pop(left.pop(), [])
+        below = [one for one in children.pop(left.pop(), []) if one not in besides]
         left += below
         every += below
     return every

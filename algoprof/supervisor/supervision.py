@@ -1,27 +1,29 @@
 """One supervised program: started, watched, stopped at its timeout, and what is known of it then."""
 
+import contextlib
 import os
-import select
 import signal
 import subprocess
+import termios
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from algoprof.recorder.cgroups import ControlGroups
 from algoprof.supervisor import processes
 from algoprof.supervisor.flights import Flights, Recorded
-from algoprof.supervisor.terminal import Terminal
 from algoprof.supervisor.verdict import WINDOW_NS, Sample, Verdict, judge
 
 if TYPE_CHECKING:
     import resource
 
-_FORWARDED = (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+_TAKEN = {
+    signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCHLD,
+}  # fmt: skip
 _SAMPLE_SECONDS = 0.2
+_FOR_EVER = 3600.0
 _KILL_SECONDS = 10.0
 
 
@@ -33,9 +35,9 @@ class Ending:
         seconds: how long it ran.
         status: its exit status, or minus the signal that ended it.
         timed_out: whether it was stopped at its timeout.
-        killed: whether it took SIGKILL to stop it.
+        killed: whether it took SIGKILL to stop it, or something that it has started.
         out_of_memory: whether the kernel killed a process of its memory group meanwhile; None where it does not tell.
-        cpu: processor seconds, those of its children that it waited for included.
+        cpu: processor seconds, those of its children included.
         memory_peak: bytes of memory that its largest process used at the most.
         verdict: what it was doing at its timeout; None if it ended by itself.
         stacks: the stack of each thread at its timeout; empty if nobody could tell.
@@ -64,7 +66,7 @@ def supervise(
 ) -> Ending:
     """Run a program to its end, or to its timeout, and return what is known of it.
 
-    It has the terminal, stdin, stdout and stderr to itself. Signals that come here go on to it.
+    It has the terminal, stdin, stdout and stderr to itself. Signals that are sent here go on to it.
 
     Args:
         command: the program and its arguments.
@@ -85,38 +87,34 @@ class _Supervision:
         self._timeout = timeout
         self._grace = grace
         self._groups = ControlGroups()
-        self._terminal = Terminal()
         self._samples: deque[Sample] = deque(maxlen=2 + int(WINDOW_NS / 1e9 / _SAMPLE_SECONDS))
+        self._others = frozenset(processes.descendants(os.getpid()))
+        """Children that this process had before, as after an `exec`: none of the program's."""
         self._pid = 0
         self._status: int | None = None
         self._usage: resource.struct_rusage | None = None
+        self._reaped_ns = 0
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ending:
         processes.adopt_orphans()
-        awake, wake = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        before: dict[signal.Signals, Any] = {
-            number: signal.signal(number, self._forward)
-            for number in _FORWARDED
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }
-        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, _nothing)
-        former = signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the exit status away
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
+        terminal = _terminal()
         try:
-            return self._run(command, environment, awake)
+            return self._run(command, environment, before)
         finally:
-            signal.set_wakeup_fd(former)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._terminal.take_back()
-            os.close(awake)
-            os.close(wake)
+            _restore(terminal)
+            for number in signal.sigpending() & _TAKEN:
+                signal.sigwait([number])  # it came too late for the program
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            signal.signal(signal.SIGCHLD, child)
 
-    def _run(self, command: Sequence[str], environment: Mapping[str, str], awake: int) -> Ending:
+    def _run(self, command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]) -> Ending:
         oom_before = self._groups.oom_kills()
         started = time.monotonic()
-        self._start(command, environment)
+        self._start(command, environment, mask)
         deadline = started + self._timeout if self._timeout is not None else None
-        self._wait(awake, deadline)
+        self._wait(deadline)
         verdict, stacks, then = None, "", []
         timed_out = self._status is None
         killed = False
@@ -124,7 +122,7 @@ class _Supervision:
             then = self._flights.read()
             verdict = self._judge(then)
             stacks = self._flights.ask_for_stacks(then)
-            killed = self._stop(awake)
+            killed = self._stop()
         ended = time.monotonic()
         now = self._flights.read(time.monotonic_ns())
         return Ending(
@@ -133,68 +131,66 @@ class _Supervision:
             timed_out=timed_out,
             killed=killed,
             out_of_memory=None if oom_before is None else (self._groups.oom_kills() or 0) > oom_before,
-            cpu=self._usage.ru_utime + self._usage.ru_stime if self._usage is not None else 0.0,
+            cpu=self._reaped_ns / 1e9,
             memory_peak=self._usage.ru_maxrss * 1024 if self._usage is not None else 0,
             verdict=verdict,
             stacks=stacks,
             recorded=_as_of(then, now),
         )
 
-    def _start(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+    def _start(self, command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]) -> None:
+        """Start it in this process's own group: the terminal and the shell treat both as one job."""
         parent = os.getpid()
 
         def prepare() -> None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             processes.end_with_parent(signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(125)
-            self._terminal.give(os.getpid())
 
         process = subprocess.Popen(
             command,
             env=environment,
-            process_group=0,
             close_fds=False,
             preexec_fn=prepare,  # noqa: PLW1509  (this process has one thread)
         )
         self._pid = process.pid
         process.returncode = 0  # reaped here, where its usage is told
 
-    def _forward(self, number: int, _frame: FrameType | None) -> None:
-        if self._pid and self._status is None:
-            os.killpg(self._pid, number)
-
-    def _wait(self, awake: int, deadline: float | None) -> None:
+    def _wait(self, deadline: float | None) -> None:
         """Wait for the program's end, until a deadline on the monotonic clock."""
         while self._reap() and self._status is None:
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 return
-            self._pause(awake, self._until_next(now, deadline))
+            self._pause(self._until_next(now, deadline))
 
-    def _until_next(self, now: float, deadline: float | None) -> float | None:
+    def _until_next(self, now: float, deadline: float | None) -> float:
         """Return for how long to sleep; shortly before a timeout, what the program uses is looked at meanwhile."""
         if deadline is None:
-            return None
+            return _FOR_EVER
         looks = deadline - WINDOW_NS / 1e9 - _SAMPLE_SECONDS
         if now < looks:
-            return looks - now
+            return min(looks - now, _FOR_EVER)
         self._samples.append(self._sample())
         return min(_SAMPLE_SECONDS, deadline - now)
 
-    @staticmethod
-    def _pause(awake: int, seconds: float | None) -> None:
-        select.select([awake], [], [], seconds)
-        try:
-            os.read(awake, 4096)
-        except BlockingIOError:
-            return
+    def _pause(self, seconds: float) -> None:
+        """Sleep until a signal comes; one that somebody sent here goes on to the program.
+
+        What the terminal sends, it has sent to the program too.
+        """
+        came = signal.sigtimedwait(_TAKEN, max(0.0, seconds))
+        if came is not None and came.si_signo != signal.SIGCHLD and came.si_code <= 0:
+            self._send(self._pid, signal.Signals(came.si_signo))
 
     def _sample(self) -> Sample:
-        alive = (processes.status(pid) for pid in processes.descendants(os.getpid()))
+        found = {pid: processes.status(pid) for pid in self._everybody()}
         throttling = self._groups.throttling()
         return Sample(
             time.monotonic_ns(),
-            sum(one.cpu_ns for one in alive if one is not None),
+            {pid: one.cpu_ns for pid, one in found.items() if one is not None},
+            self._reaped_ns,
             throttling[2] if throttling is not None else None,
         )
 
@@ -202,57 +198,68 @@ class _Supervision:
         last = self._sample()
         first = self._samples[0] if self._samples else last
         found = processes.status(self._pid)
-        beats = [one.beat_ns for one in recorded if one.flight.pid == self._pid]
         stopped = found is not None and found.state in "Tt"
-        return judge(first, last, stopped=stopped, beat_ns=beats[0] if beats else 0)
+        beats = {one.flight.pid: one.beat_ns for one in recorded}
+        return judge(first, last, stopped=stopped, beat_ns=beats.get(last.busiest_since(first), 0))
 
-    def _stop(self, awake: int) -> bool:
-        """Ask the program to end, and kill what is left of it after the grace; return whether it had to be killed."""
-        for number in (signal.SIGTERM, signal.SIGCONT):
-            try:
-                os.killpg(self._pid, number)
-            except ProcessLookupError:
-                break
+    def _stop(self) -> bool:
+        """Ask all that the program has started to end, and kill what is left after the grace; return whether it was."""
+        for pid in self._everybody():
+            self._send(pid, signal.SIGTERM)
+            self._send(pid, signal.SIGCONT)
         until = time.monotonic() + self._grace
-        while self._reap() and time.monotonic() < until:
-            self._pause(awake, max(0.0, until - time.monotonic()))
-        killed = self._status is None
+        while self._reap() and self._everybody() and time.monotonic() < until:
+            self._pause(min(0.05, until - time.monotonic()))
+        killed = False
         until = time.monotonic() + _KILL_SECONDS
         while self._reap() and time.monotonic() < until:
-            for pid in processes.descendants(os.getpid()):
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            self._pause(awake, 0.002)
+            left = self._everybody()
+            if not left:
+                break
+            killed = True
+            for pid in left:
+                self._send(pid, signal.SIGKILL)
+            self._pause(0.002)
         return killed
 
+    def _everybody(self) -> list[int]:
+        """Return the processes that the program has started, itself included."""
+        return processes.descendants(os.getpid(), besides=self._others)
+
+    @staticmethod
+    def _send(pid: int, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, or is another user's by now
+            os.kill(pid, number)
+
     def _reap(self) -> bool:
-        """Take note of what has ended or stopped; return whether any children are left."""
+        """Take note of what has ended; return whether any children are left."""
         while True:
             try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG | os.WUNTRACED)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return False
             if not pid:
                 return True
+            self._reaped_ns += round((usage.ru_utime + usage.ru_stime) * 1e9)
             if pid == self._pid:
-                if os.WIFSTOPPED(status):
-                    self._rest()
-                else:
-                    self._status, self._usage = os.waitstatus_to_exitcode(status), usage
-
-    def _rest(self) -> None:
-        """The program was stopped from the keyboard: stop too, as the shell expects, and go on with it."""
-        if self._terminal.lent:
-            self._terminal.take_back()
-            os.kill(os.getpid(), signal.SIGSTOP)
-            self._terminal.give(self._pid)
-            os.killpg(self._pid, signal.SIGCONT)
+                self._status, self._usage = os.waitstatus_to_exitcode(status), usage
 
 
-def _nothing(_number: int, _frame: FrameType | None) -> None:
-    """Only wakes the select up."""
+def _terminal() -> "tuple[int, list[Any]] | None":
+    """Return stdin's terminal with its settings, if it is one."""
+    try:
+        return 0, termios.tcgetattr(0)
+    except termios.error:
+        return None
+
+
+def _restore(terminal: "tuple[int, list[Any]] | None") -> None:
+    """Set the terminal as it was: a program that was killed may have left it without echo."""
+    if terminal is not None:
+        handle, settings = terminal
+        with contextlib.suppress(termios.error, OSError):
+            if os.tcgetpgrp(handle) == os.getpgrp() and termios.tcgetattr(handle) != settings:
+                termios.tcsetattr(handle, termios.TCSADRAIN, settings)
 
 
 def _as_of(then: list[Recorded], now: list[Recorded]) -> list[Recorded]:

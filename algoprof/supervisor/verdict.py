@@ -15,13 +15,24 @@ class Sample:
 
     Args:
         at_ns: when, on the monotonic clock.
-        cpu_ns: processor time of all its processes.
+        cpu_ns: processor time of each of its processes, by pid.
+        ended_ns: that of those that have ended and were not waited for by another one.
         throttled_ns: for how long its control group was held back; None without a quota.
     """
 
     at_ns: int
-    cpu_ns: int
-    throttled_ns: int | None
+    cpu_ns: dict[int, int]
+    ended_ns: int = 0
+    throttled_ns: int | None = None
+
+    def used_since(self, before: "Sample") -> int:
+        """Return the processor time that was used after another sample."""
+        now = sum(self.cpu_ns.values()) + self.ended_ns
+        return max(0, now - sum(before.cpu_ns.values()) - before.ended_ns)
+
+    def busiest_since(self, before: "Sample") -> int:
+        """Return the pid of the process that used most after another sample; 0 if there is none."""
+        return max(self.cpu_ns, key=lambda pid: self.cpu_ns[pid] - before.cpu_ns.get(pid, 0), default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +70,13 @@ def judge(first: Sample, last: Sample, *, stopped: bool, beat_ns: int) -> Verdic
         first: the earlier one.
         last: the later one.
         stopped: whether its process is stopped by a signal.
-        beat_ns: its last heartbeat, on the monotonic clock; 0 without any.
+        beat_ns: the last heartbeat of its busiest process, on the monotonic clock; 0 without any.
 
-    >>> judge(Sample(0, 0, None), Sample(10**9, 10**9, None), stopped=False, beat_ns=10**8).kind
+    >>> judge(Sample(0, {7: 0}), Sample(10**9, {7: 10**9}), stopped=False, beat_ns=10**8).kind
     'native'
     """
     passed = max(1, last.at_ns - first.at_ns)
-    cpu = max(0, last.cpu_ns - first.cpu_ns)
+    cpu = last.used_since(first)
     held = (last.throttled_ns or 0) - (first.throttled_ns or 0)
     silent = last.at_ns - beat_ns if beat_ns else None
     if stopped:

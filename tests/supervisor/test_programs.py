@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -40,6 +41,55 @@ def test_a_module_runs_as_python_m_does(tmp_path, supervised):
     done = subprocess.run([*supervised, "-m", "tool", "a"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"['{tmp_path}/tool.py', 'a']\n")
     assert "work" in done.stderr
+
+
+def test_all_after_the_module_is_its_own(tmp_path, supervised):
+    (tmp_path / "tool.py").write_text("import sys; print(sys.argv[1:])")
+    line = [*supervised, "-m", "tool", "-q", "--json", "--help", "--", "-m"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "['-q', '--json', '--help', '--', '-m']\n"
+
+
+def test_what_a_script_finds_of_itself(run, tmp_path):
+    (tmp_path / "signal.py").write_text("raise ImportError('beside the script, and not for algoprof')")
+    done = run(
+        """
+        import os, sys
+        os.chdir("/")
+        print(len(open(__file__).read()) > 0, __annotations__, __spec__, __loader__.get_source("__main__")[:10].strip())
+        """
+    )
+    assert (done.status, done.out, done.err) == (0, "True {} None import os\n", "")
+
+
+def test_signals_that_a_program_blocks_wait_for_it(run):
+    done = run(
+        """
+        import os, signal
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+        os.kill(os.getpid(), signal.SIGUSR1)
+        print(signal.sigpending() == {signal.SIGUSR1}, signal.sigwait([signal.SIGUSR1]).name)
+        """
+    )
+    assert (done.status, done.out) == (0, "True SIGUSR1\n")
+
+
+@pytest.mark.parametrize("end", ["pass", "sys.exit(7)"])
+def test_a_report_that_nobody_takes_does_not_change_the_status(script, supervised, end):
+    path = script(f"import sys\n{end}\n")
+    with Path("/dev/full").open("w") as full:
+        status = subprocess.run([*supervised, path], stderr=full, check=False).returncode
+    assert status == (7 if "7" in end else 0)
+
+
+def test_children_that_were_there_before_are_left_alone(script, supervised, lives):
+    path = script("import time; time.sleep(60)")
+    line = f"sleep 30 & echo $!; exec {' '.join(supervised)} --timeout 0.5 --grace 0.2 {path}"
+    with subprocess.Popen(["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as shell:
+        other = int(shell.stdout.readline())
+        assert shell.wait(20) == 124
+        assert lives(other)
+        os.kill(other, signal.SIGKILL)
 
 
 def test_a_traceback_is_the_programs_own(run):
@@ -111,7 +161,9 @@ def test_an_interrupt_ends_it_as_it_would_end_python(script, supervised):
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=10)
     assert process.returncode == -signal.SIGINT
+    assert err.startswith("Traceback (most recent call last):\n")
     assert "KeyboardInterrupt" in err
+    assert "start.py" not in err
 
 
 def test_the_terminal_is_the_programs_own(script, tmp_path, supervised):
@@ -161,6 +213,54 @@ def test_ctrl_c_at_the_terminal_reaches_the_program_once(script, supervised):
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert shown.count(b"interrupted") == 1
+
+
+def test_ctrl_z_where_no_shell_would_resume_it_stops_neither(script, supervised):
+    path = script("import time\nprint('ready', flush=True)\ntime.sleep(1)\nprint('went on', flush=True)\n")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [*supervised, str(path)])
+    shown = b""
+    while b"ready" not in shown:
+        shown += os.read(terminal, 4096)
+    os.write(terminal, b"\x1a")
+    try:
+        while chunk := os.read(terminal, 4096):
+            shown += chunk
+    except OSError:
+        pass
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"went on" in shown
+
+
+def test_a_shell_stops_and_resumes_both_as_one_job(script, supervised, tmp_path):
+    path = script("print('ready', flush=True)\nprint('read', input(), flush=True)\n")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execvp("bash", ["bash", "--norc", "-i"])
+
+    def until(sought):
+        shown = b""
+        while sought not in shown:
+            shown += os.read(terminal, 4096)
+        return shown
+
+    os.write(terminal, b" ".join(os.fsencode(str(word)) for word in [*supervised, path]) + b"\n")
+    until(b"ready\r\n")
+    os.write(terminal, b"\x1a")
+    until(b"Stopped")
+    os.write(terminal, b"bg\n")
+    until(b"&\r\n")
+    os.write(terminal, b"echo still $((40 + 2))\n")
+    until(b"still 42")
+    os.write(terminal, b"fg\n")
+    time.sleep(0.3)
+    os.write(terminal, b"hello\n")
+    assert b"it ended after" in until(b"MiB in one process")
+    os.write(terminal, b"exit\n")
+    os.close(terminal)
+    os.waitpid(pid, 0)
 
 
 def test_open_files_and_the_environment_are_handed_on(run, tmp_path):

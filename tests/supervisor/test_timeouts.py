@@ -67,6 +67,33 @@ def test_the_verdict(run, body, kind):
     assert done.report["verdict"]["kind"] == kind
 
 
+def test_short_lived_children_count_too(run):
+    done = run(
+        NOTE + "import subprocess, sys\nwhile True: subprocess.run([sys.executable, '-c', 'sum(range(10**6))'])",
+        "--timeout", "2",
+    )  # fmt: skip
+    assert done.status == 124
+    assert done.report["verdict"]["kind"] in ("python", "native", "running")
+    assert done.report["verdict"]["cpu_seconds"] > 0.2
+
+
+def test_a_daemon_is_asked_before_it_is_killed(run, tmp_path):
+    done = run(
+        NOTE
+        + """
+import signal, sys, time
+if not os.fork():
+    os.setsid()
+    signal.signal(signal.SIGTERM, lambda *_: (pathlib.Path("asked").touch(), sys.exit()))
+    time.sleep(60)
+time.sleep(60)
+""",
+        "--timeout", "0.7", "--grace", "10", cwd=tmp_path,
+    )  # fmt: skip
+    assert (done.status, done.report["killed"]) == (124, False)
+    assert (tmp_path / "asked").exists()
+
+
 def test_whoever_ignores_sigterm_is_killed_after_the_grace(run):
     began = time.monotonic()
     done = run(

@@ -20,6 +20,7 @@ from algoprof.errors import AlgoprofError
 from algoprof.profiles.codec import to_json
 from algoprof.supervisor import commands
 from algoprof.supervisor.flights import Flights
+from algoprof.supervisor.stacks import Stacks
 from algoprof.supervisor.supervision import Ending, supervise
 
 _TIMED_OUT, _OURS, _NOT_EXECUTABLE, _NOT_FOUND = 124, 125, 126, 127
@@ -165,10 +166,10 @@ def _command_line(module: str | None, program: tuple[str, ...], *, as_command: b
 
 
 def _supervised(line: list[str], timeout: float | None, grace: float) -> Ending:
-    flights = Flights()
+    flights, stacks = Flights(), Stacks()
     try:
-        environment = commands.environment(timeout, flights.supervision, flights.stacks)
-        return supervise(line, environment, flights, timeout=timeout, grace=grace)
+        environment = commands.environment(timeout, flights.supervision, stacks.folder)
+        return supervise(line, environment, flights, stacks, timeout=timeout, grace=grace)
     except FileNotFoundError:
         raise _CannotStart("there is no such program", _NOT_FOUND) from None
     except OSError as error:
@@ -176,7 +177,7 @@ def _supervised(line: list[str], timeout: float | None, grace: float) -> Ending:
             raise _CannotStart(f"it cannot be run ({error.strerror})", _NOT_EXECUTABLE) from error
         raise
     finally:
-        flights.close()
+        stacks.close()
 
 
 def _end_by(number: int) -> NoReturn:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from algoprof.recorder.cgroups import ControlGroups
 from algoprof.supervisor import processes
 from algoprof.supervisor.flights import Flights, Recorded
+from algoprof.supervisor.stacks import Stacks
 from algoprof.supervisor.verdict import WINDOW_NS, Sample, Verdict, judge
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def supervise(
     command: Sequence[str],
     environment: Mapping[str, str],
     flights: Flights,
+    stacks: Stacks,
     *,
     timeout: float | None = None,
     grace: float = 2.0,
@@ -72,18 +74,20 @@ def supervise(
         command: the program and its arguments.
         environment: its environment.
         flights: where its processes record.
+        stacks: where they write their stacks.
         timeout: seconds until it is asked to end, with SIGTERM; None for as long as it takes.
         grace: seconds from then until it is killed, with all that descends from it.
 
     Raises:
         OSError: if it cannot be started.
     """
-    return _Supervision(flights, timeout, grace).run(command, environment)
+    return _Supervision(flights, stacks, timeout, grace).run(command, environment)
 
 
 class _Supervision:
-    def __init__(self, flights: Flights, timeout: float | None, grace: float) -> None:
+    def __init__(self, flights: Flights, stacks: Stacks, timeout: float | None, grace: float) -> None:
         self._flights = flights
+        self._stacks = stacks
         self._timeout = timeout
         self._grace = grace
         self._groups = ControlGroups()
@@ -121,7 +125,7 @@ class _Supervision:
         if timed_out:
             then = self._flights.read()
             verdict = self._judge(then)
-            stacks = self._flights.ask_for_stacks(then)
+            stacks = self._stacks.ask(then, self._everybody())
             killed = self._stop()
         ended = time.monotonic()
         now = self._flights.read(time.monotonic_ns())

@@ -15,17 +15,18 @@ import sys, time
 from algoprof.cli.endings import as_text
 from algoprof.supervisor import commands
 from algoprof.supervisor.flights import Flights
+from algoprof.supervisor.stacks import Stacks
 from algoprof.supervisor.supervision import supervise
 
 path, count = sys.argv[1], int(sys.argv[2])
 for _ in range(count):
-    flights = Flights()
+    flights, stacks = Flights(), Stacks()
     began = time.monotonic()
-    environment = commands.environment(0.5, flights.supervision, flights.stacks)
-    ending = supervise(commands.script(path, []), environment, flights, timeout=0.5, grace=0)
+    environment = commands.environment(0.5, flights.supervision, stacks.folder)
+    ending = supervise(commands.script(path, []), environment, flights, stacks, timeout=0.5, grace=0)
     text = "\\n".join(as_text(ending, 0.5))
     print(time.monotonic() - began - ending.seconds)
-    flights.close()
+    stacks.close()
     assert "open when killed: solve" in text
 """
 

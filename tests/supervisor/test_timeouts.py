@@ -269,6 +269,25 @@ def test_workers_are_part_of_the_profile(run):
     assert done.profile.node("job", "hang").open_count == 1
 
 
+def test_a_forked_child_that_records_nothing_shows_its_stack_too(run):
+    done = run(
+        NOTE
+        + """
+child = os.fork()
+if not child:
+    import itertools
+    sum(itertools.repeat(1, 10**11))
+os.waitpid(child, 0)
+""",
+        "--timeout", "1.2",
+    )  # fmt: skip
+    assert done.status == 124
+    assert 'program.py", line 7 in <module>' in done.report["stacks"], "the child's"
+    assert 'program.py", line 8 in <module>' in done.report["stacks"], "the parent's"
+    assert done.report["stacks"].count("process ") == 2
+    assert done.report["verdict"]["kind"] in ("native", "running")
+
+
 def test_a_command_that_runs_python_deep_inside(run, script):
     path = script(NOTE + "import time\nfrom algoprof import section\nwith section('deep'):\n    time.sleep(60)\n")
     done = run(["sh", "-c", f"{sys.executable} {path}; true"], "--timeout", "1.5")
@@ -278,7 +297,7 @@ def test_a_command_that_runs_python_deep_inside(run, script):
 
 
 def test_when_the_supervisor_is_killed_the_program_dies_and_its_profile_is_recovered(
-    script, tmp_path, supervised, lives
+    script, tmp_path, monkeypatch, supervised, lives
 ):
     path = script(
         NOTE
@@ -290,6 +309,9 @@ with section("work"):
     time.sleep(60)
 """
     )
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setenv("TMPDIR", str(place))
     with subprocess.Popen([*supervised, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.kill()
@@ -299,6 +321,8 @@ with section("work"):
         time.sleep(0.01)
     found = subprocess.run([sys.executable, "-m", "algoprof", "recover"], capture_output=True, text=True, check=True)
     assert "open when killed: work" in found.stdout
+    subprocess.run([*supervised, "--", "true"], stderr=subprocess.DEVNULL, check=True)
+    assert list(place.iterdir()) == [], "the next one tidies up"
 
 
 def test_two_supervisors_tell_each_of_its_own(script, supervised):

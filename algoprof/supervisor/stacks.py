@@ -1,0 +1,135 @@
+"""The stacks that processes of a supervision write when they are asked to."""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from algoprof.supervisor import processes, start
+from algoprof.supervisor.flights import Recorded
+
+_ALL_SECONDS, _EACH_SECONDS = 0.15, 0.05
+_LOOK_SECONDS = 0.003
+_LONGEST = 256 * 1024
+_PREFIX = "algoprof-stacks-"
+_PACKAGE = str(Path(start.__file__).parents[1])
+_FRAME = re.compile(r'  File "(.*)", line \d+ in ')
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a process is asked: the signal that it has a handler of ours for, and where that writes."""
+
+    signal: int
+    handle: int
+    file: Path
+
+
+class Stacks:
+    """The folder that the processes of one supervision write their stacks into. To be closed."""
+
+    def __init__(self) -> None:
+        _tidy()
+        self.folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
+
+    def close(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def ask(self, recorded: list[Recorded], pids: Collection[int]) -> str:
+        """Have each process write the stack of each of its threads, and return what they wrote within 0.15 s.
+
+        A forked child that records nothing has its parent's way to be asked.
+
+        Args:
+            recorded: what is known of those that record.
+            pids: every process.
+        """
+        ways = {
+            one.flight.pid: _Way(one.stack_signal, one.stack_handle, Path(self.folder, str(one.flight.pid)))
+            for one in recorded
+            if one.stack_signal
+        }
+        until = time.monotonic() + _ALL_SECONDS
+        found = []
+        for pid in sorted(pids, key=lambda pid: (pid not in ways, pid)):
+            own = ways.get(pid)
+            for way in [own] if own is not None else ways.values():
+                if time.monotonic() < until and _takes(pid, way):
+                    found.append((pid, _without_ours(_asked(pid, way, until))))
+                    break
+        several = len([text for _, text in found if text]) > 1
+        return "\n".join(f"process {pid}\n{text}" if several else text for pid, text in found if text)
+
+
+def _takes(pid: int, way: _Way) -> bool:
+    """Whether it is certain what the signal does: a handler is there, and writes where it should."""
+    if not processes.catches(pid, way.signal):
+        return False
+    try:
+        return Path(f"/proc/{pid}/fd/{way.handle}").samefile(way.file)
+    except OSError:
+        return False
+
+
+def _asked(pid: int, way: _Way, until: float) -> str:
+    """Return what a process appends to its file when it gets the signal."""
+    before = _size(way.file)
+    try:
+        os.kill(pid, way.signal)
+    except OSError:
+        return ""
+    until = min(until, time.monotonic() + _EACH_SECONDS)
+    last = before
+    while time.monotonic() < until:
+        time.sleep(_LOOK_SECONDS)
+        size = _size(way.file)
+        if size == last > before:
+            break
+        last = size
+    try:
+        with way.file.open("rb") as file:
+            file.seek(before)
+            return file.read(_LONGEST).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _tidy() -> None:
+    """Remove the folders of supervisors that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        try:
+            if folder.lstat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            continue
+
+
+def _without_ours(dump: str) -> str:
+    """Return a dump of stacks without the frames that run the program for us, and without our own threads."""
+    threads: list[list[str]] = []
+    for line in dump.splitlines():
+        if not line.startswith("  "):
+            threads.append([line])
+        elif threads and f'"{start.__file__}"' not in line:
+            threads[-1].append(line)
+    return "\n".join("\n".join(thread) for thread in threads if len(thread) > 1 and not _is_ours(thread))
+
+
+def _is_ours(thread: list[str]) -> bool:
+    """Whether a thread began in algoprof: the outermost of its frames that is not of threading is ours."""
+    files = [found[1] for found in map(_FRAME.match, thread) if found is not None]
+    begun = [file for file in files if os.path.basename(file) != "threading.py"]  # noqa: PTH119
+    return bool(begun) and begun[-1].startswith(_PACKAGE + os.sep)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -44,4 +45,5 @@ def environment(timeout: float | None, supervision: int, stacks: str) -> dict[st
     found["ALGOPROF_STACKS"] = stacks
     if timeout is not None:
         found["ALGOPROF_TIMEOUT"] = repr(timeout)
+        found["ALGOPROF_TIMEOUT_BEGAN"] = str(time.monotonic_ns())
     return found

@@ -42,6 +42,23 @@ def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
     assert saved.timeout == 1.5
 
 
+def test_every_run_inside_knows_when_the_program_will_be_stopped(run):
+    done = run(
+        """
+        import time
+        from algoprof import budget, profile
+        for _ in range(2):
+            with profile("job"):
+                print(budget().source, 9 < budget().remaining < 10, end=" ")
+                time.sleep(0.5)
+        with profile("job"):
+            print(budget().remaining < 9)
+        """,
+        "--timeout", "10",
+    )  # fmt: skip
+    assert (done.status, done.out) == (0, "environment True environment True True\n")
+
+
 def test_the_report_reads_well_in_a_log(script, supervised):
     path = script("import time\nfrom algoprof import section\nwith section('wait'):\n    time.sleep(60)\n")
     done = subprocess.run([*supervised, "--timeout", "1", path], capture_output=True, text=True, check=False)

@@ -63,18 +63,18 @@ def nanoseconds(timeout: float) -> int:
 def grant(timeout: float | None, began_ns: int) -> Grant:
     """Return what a run outside every other is given.
 
-    The server's deadline is the one that kills, so the argument counts only where it is the earlier one.
+    The deadline of a server or a supervisor is the one that kills, so the argument counts only where it is the earlier.
 
     Args:
         timeout: the argument, already `checked`.
         began_ns: when the run began, on the monotonic clock.
     """
-    served = _from_server()
+    enforced = _from_server() or (_from_environment(began_ns) if os.environ.get(BEGAN_VARIABLE) else None)
     argued = Grant("argument", nanoseconds(timeout), began_ns) if timeout is not None else None
-    if served is not None:
-        if argued is None or served.deadline_ns <= argued.deadline_ns:
-            return served
-        argued.request_id, argued.traceparent = served.request_id, served.traceparent
+    if enforced is not None:
+        if argued is None or enforced.deadline_ns <= argued.deadline_ns:
+            return enforced
+        argued.request_id, argued.traceparent = enforced.request_id, enforced.traceparent
     return argued or _from_environment(began_ns) or Grant("", 0, began_ns)
 
 

@@ -51,7 +51,7 @@ def test_every_run_inside_knows_when_the_program_will_be_stopped(run):
             with profile("job"):
                 print(budget().source, 9 < budget().remaining < 10, end=" ")
                 time.sleep(0.5)
-        with profile("job"):
+        with profile("job", timeout=60):
             print(budget().remaining < 9)
         """,
         "--timeout", "10",

@@ -224,6 +224,8 @@ class _Supervision:
             for pid in left:
                 self._send(pid, signal.SIGKILL)
             self._pause(0.002)
+        while self._status is None and self._reap() and time.monotonic() < until:
+            self._pause(0.002)
         return killed
 
     def _everybody(self) -> list[int]:

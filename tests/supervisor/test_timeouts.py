@@ -33,6 +33,9 @@ def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
     assert done.status == 124
     report = done.report
     assert (report["timed_out"], report["timeout"]) == (True, 1.5)
+    assert (report["killed"], report["signal"]) == (False, "SIGTERM")
+    assert report["cpu_seconds"] > 0.5
+    assert report["memory_peak_bytes"] > 5 << 20
     assert report["verdict"]["kind"] == "native"
     assert 'program.py", line 8 in <module>' in report["stacks"]
     assert "supervisor" not in report["stacks"], "frames of ours are left out"

@@ -22,9 +22,9 @@ path, count = sys.argv[1], int(sys.argv[2])
 for _ in range(count):
     flights, stacks = Flights(), Stacks()
     began = time.monotonic()
-    environment = commands.environment(0.5, flights.supervision, stacks.folder)
-    ending = supervise(commands.script(path, []), environment, flights, stacks, timeout=0.5, grace=0)
-    text = "\\n".join(as_text(ending, 0.5))
+    environment = commands.environment(0.3, flights.supervision, stacks.folder)
+    ending = supervise(commands.script(path, []), environment, flights, stacks, timeout=0.3, grace=0)
+    text = "\\n".join(as_text(ending, 0.3))
     print(time.monotonic() - began - ending.seconds)
     stacks.close()
     assert "open when killed: solve" in text
@@ -32,7 +32,7 @@ for _ in range(count):
 
 
 def test_the_report_is_complete_100_ms_after_the_kill(script, run_python, scaled):
-    count = max(10, scaled(50))
+    count = max(6, scaled(50))
     done = run_python(MEASURED, str(script(PROGRAM)), str(count), timeout=120)
     assert done.returncode == 0, done.stderr
     seconds = sorted(float(line) for line in done.stdout.split())

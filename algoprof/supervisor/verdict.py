@@ -6,7 +6,7 @@ WINDOW_NS = 600_000_000
 """How far back a verdict looks."""
 _QUIET = 0.15
 _HELD_BACK = 0.25
-_SILENT_NS = 400_000_000  # four heartbeats
+_SILENT_NS = 600_000_000  # six heartbeats: a busy machine delays them
 
 
 @dataclass(frozen=True, slots=True)

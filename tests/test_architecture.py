@@ -44,7 +44,7 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     },
     "exporters": {"_version", "errors", "profiles", "settings"},
     "delivery": {"errors", "profiles", "recorder", "settings", "exporters"},
-    "supervisor": {"_version", "errors", "profiles", "recorder", "sections"},
+    "supervisor": {"_version", "errors", "profiles", "recorder", "sections", "timeouts"},
     "calls": {"_version", "errors", "profiles", "settings", "delivery", "budgets"},
 }
 MAY_IMPORT |= {room: {*MAY_IMPORT, "server", "cli", "algoprof"} for room in ("server", "cli", "testing", "algoprof")}

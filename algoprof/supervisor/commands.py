@@ -6,6 +6,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from algoprof import timeouts
+from algoprof.recorder.flight import SUPERVISION
+from algoprof.recorder.supervised import STACKS
 from algoprof.supervisor import start
 
 
@@ -41,9 +44,9 @@ def environment(timeout: float | None, supervision: int, stacks: str) -> dict[st
     """
     found = dict(os.environ)
     found.setdefault("ALGOPROF_REPORT", "never")  # the supervisor reports
-    found["ALGOPROF_SUPERVISION"] = str(supervision)
-    found["ALGOPROF_STACKS"] = stacks
+    found[SUPERVISION] = str(supervision)
+    found[STACKS] = stacks
     if timeout is not None:
-        found["ALGOPROF_TIMEOUT"] = repr(timeout)
-        found["ALGOPROF_TIMEOUT_BEGAN"] = str(time.monotonic_ns())
+        found[timeouts.VARIABLE] = repr(timeout)
+        found[timeouts.BEGAN_VARIABLE] = str(time.monotonic_ns())
     return found

@@ -166,13 +166,8 @@ def test_an_interrupt_ends_it_as_it_would_end_python(script, supervised):
     assert "start.py" not in err
 
 
-def test_the_terminal_is_the_programs_own(script, tmp_path, supervised):
-    path = script("import os\nprint('you said', input(), os.tcgetpgrp(0) == os.getpgrp())\n")
-    pid, terminal = pty.fork()
-    if not pid:
-        os.execv(sys.executable, [*supervised, "--output", str(tmp_path / "saved"), str(path)])
-    time.sleep(0.5)
-    os.write(terminal, b"hello\n")
+def _rest(pid, terminal):
+    """Return what a process still shows on its terminal until it ends, which it is to do well."""
     shown = b""
     try:
         while chunk := os.read(terminal, 4096):
@@ -181,6 +176,17 @@ def test_the_terminal_is_the_programs_own(script, tmp_path, supervised):
         pass
     os.close(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    return shown
+
+
+def test_the_terminal_is_the_programs_own(script, tmp_path, supervised):
+    path = script("import os\nprint('you said', input(), os.tcgetpgrp(0) == os.getpgrp())\n")
+    pid, terminal = pty.fork()
+    if not pid:
+        os.execv(sys.executable, [*supervised, "--output", str(tmp_path / "saved"), str(path)])
+    time.sleep(0.5)
+    os.write(terminal, b"hello\n")
+    shown = _rest(pid, terminal)
     assert b"you said hello True" in shown
     assert Profile.load(tmp_path / "saved").name == "program.py"
 
@@ -205,13 +211,7 @@ def test_ctrl_c_at_the_terminal_reaches_the_program_once(script, supervised):
         shown += os.read(terminal, 4096)
     time.sleep(0.2)
     os.write(terminal, b"\x03")
-    try:
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    except OSError:
-        pass
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    shown += _rest(pid, terminal)
     assert shown.count(b"interrupted") == 1
 
 
@@ -224,13 +224,7 @@ def test_ctrl_z_where_no_shell_would_resume_it_stops_neither(script, supervised)
     while b"ready" not in shown:
         shown += os.read(terminal, 4096)
     os.write(terminal, b"\x1a")
-    try:
-        while chunk := os.read(terminal, 4096):
-            shown += chunk
-    except OSError:
-        pass
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    shown += _rest(pid, terminal)
     assert b"went on" in shown
 
 

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -15,21 +16,8 @@ NOTE = "import os, pathlib\npathlib.Path(os.environ['PIDS'], str(os.getpid())).t
 
 
 def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
-    done = run(
-        """
-        import itertools, time
-        from algoprof import section, profile
-        with profile("job"):
-            with section("load"):
-                time.sleep(0.1)
-            with section("finish"), section("solve"):
-                sum(itertools.repeat(1, 10**11))  # holds the GIL
-        """,
-        "--timeout",
-        "1.5",
-        "--output",
-        str(tmp_path / "saved"),
-    )
+    example = Path(__file__).parents[2] / "examples" / "stuck.py"
+    done = run(example.read_text(), "--timeout", "1.5", "--output", str(tmp_path / "saved"))
     assert done.status == 124
     report = done.report
     assert (report["timed_out"], report["timeout"]) == (True, 1.5)
@@ -37,7 +25,7 @@ def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
     assert report["cpu_seconds"] > 0.5
     assert report["memory_peak_bytes"] > 5 << 20
     assert report["verdict"]["kind"] == "native"
-    assert 'program.py", line 8 in <module>' in report["stacks"]
+    assert 'program.py", line 17 in <module>' in report["stacks"]
     assert "supervisor" not in report["stacks"], "frames of ours are left out"
     saved = Profile.load(tmp_path / "saved")
     assert saved.node("job", "load").count == 1

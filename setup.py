@@ -27,7 +27,7 @@ extensions = cythonize(
     Extension(
         "algoprof.recorder._native",
         [str(RECORDER / "_native.pyx")],
-        depends=[str(path) for path in [*RECORDER.glob("_native_*.pxi"), RECORDER / "_interpreter.h"]],
+        depends=[str(path) for path in [*RECORDER.glob("_native_*.pxi"), *RECORDER.glob("_*.h")]],
         extra_compile_args=["-O3", "-g0", "-fno-plt"],
     ),
     build_dir="build",

@@ -32,7 +32,7 @@ class RunOptions:
         on_threshold: "Callable[[Threshold], object] | None" = None,
     ) -> None:
         self.allocations = allocations
-        self.thresholds = tuple(sorted(_share(one) for one in thresholds))
+        self.thresholds = tuple(sorted({_share(one) for one in thresholds}))
         self.on_threshold = on_threshold
 
     @property

@@ -169,11 +169,17 @@ class Run:
         if self._state is not None:
             self._state.writer.resume(self._state.root)
 
-    def mark_threshold(self, ratio: float) -> None:
-        """Note, here and in the flight file, that this share of the timeout is used."""
-        self.threshold = ratio
+    def set_alarm(self, ratio: float, due_ns: int) -> None:
+        """Have a share of the timeout told of even if no Python code can run at that moment of the monotonic clock."""
         if self._state is not None and not self._state.writer.inherited:
-            self._state.writer.runs.mark_threshold(self._state, ratio)
+            self._state.writer.runs.set_alarm(self._state, ratio, due_ns)
+
+    def mark_threshold(self, ratio: float) -> bool:
+        """Note, here and in the flight file, that this share of the timeout is used; return whether to tell."""
+        self.threshold = ratio
+        if self._state is None or self._state.writer.inherited:
+            return True
+        return self._state.writer.runs.mark_threshold(self._state, ratio)
 
     def stand_in(self, state: "RunState") -> None:
         """Be a share of a run that another process opened."""

@@ -1,9 +1,12 @@
 """Who notices that a budget is nearly used: one thread for all runs, asleep between thresholds."""
 
 import os
+import sys
 from _thread import RLock
 from bisect import insort
 from time import monotonic_ns
+
+from algoprof.recorder.stacks import stacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ THRESHOLDS = (0.8, 0.95)
 
 _HEARTBEAT_SECONDS = 1.0
 _STALE_LIMIT = 256
+_NEVER_NS = 1 << 62
 
 
 class Threshold:
@@ -47,39 +51,47 @@ class _Watcher:
         self._alarms: list[tuple[int, int, float, Run]] = []
         self._number = 0
         self._thread: Thread | None = None
+        self._next_look = 0
 
     def watch(self, run: "Run", began_ns: int, timeout_ns: int) -> None:
         with self._condition:
             if len(self._alarms) > _STALE_LIMIT and self._alarms[len(self._alarms) // 2][3].ended:
                 self._alarms = [alarm for alarm in self._alarms if not alarm[3].ended]
+            wanted = _is_wanted()
             for ratio in run.thresholds:
                 self._number += 1
-                insort(self._alarms, (began_ns + int(timeout_ns * ratio), self._number, ratio, run))
+                due = began_ns + int(timeout_ns * ratio)
+                insort(self._alarms, (due, self._number, ratio, run))
+                if wanted:
+                    run.set_alarm(ratio, due)
             if self._thread is None:
                 thread = self._new_thread(target=self._watch, name="algoprof-watcher", daemon=True)
                 thread.start()
                 self._thread = thread
-            else:
+            elif self._alarms and self._alarms[0][0] < self._next_look:
                 self._condition.notify()
 
     def _watch(self) -> None:
         while True:
             with self._condition:
                 while not self._alarms:
+                    self._next_look = _NEVER_NS
                     self._condition.wait()
                 due, _, ratio, run = self._alarms[0]
                 late_ns = monotonic_ns() - due
                 if run.ended or late_ns >= 0:
                     self._alarms.pop(0)
                 else:
-                    self._condition.wait(min(-late_ns / 1e9, _HEARTBEAT_SECONDS))
+                    seconds = min(-late_ns / 1e9, _HEARTBEAT_SECONDS)
+                    self._next_look = monotonic_ns() + int(seconds * 1e9)
+                    self._condition.wait(seconds)
                     _beat()
                     continue
             if not run.ended:
-                _tell(run, ratio)
-                # Who is told may take time, and others have thresholds too.
                 late = Threshold(run, ratio, (monotonic_ns() - due) / 1e9)
-                self._new_thread(target=_hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
+                _tell(late)
+                if run.on_threshold is not None or _exports():  # who may take time, and others have thresholds too
+                    self._new_thread(target=_hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
 
 
 def watch(run: "Run") -> None:
@@ -87,17 +99,27 @@ def watch(run: "Run") -> None:
     _the_watcher().watch(run, run.budget.began_ns, round(run.budget.timeout * 1e9))
 
 
-def _tell(run: "Run", ratio: float) -> None:
+def _tell(threshold: Threshold) -> None:
+    """Log what is open, and the stacks; what was told on stderr meanwhile is logged only where something takes it."""
     import logging  # noqa: PLC0415  (only a slow run needs it)
 
+    run, log = threshold.run, logging.getLogger("algoprof")
     try:
-        run.mark_threshold(ratio)
         open_now = ", ".join(_open_sections(run)) or "no section"
-        logging.getLogger("algoprof").warning(
-            "%s has used %.0f %% of its budget of %g s; open: %s", run.name, ratio * 100, run.budget.timeout, open_now
+        stacks_now = stacks()
+        is_told = not run.mark_threshold(threshold.ratio)  # late, for it is told without us while we are slow
+        if is_told and (run.ended or not log.hasHandlers()):
+            return
+        log.warning(
+            "%s has used %.0f %% of its budget of %g s; open: %s\n%s",
+            run.name,
+            threshold.ratio * 100,
+            run.budget.timeout,
+            open_now,
+            stacks_now,
         )
     except Exception:
-        logging.getLogger("algoprof").exception("a threshold could not be told")
+        log.exception("a threshold could not be told")
 
 
 def _hand_on(threshold: Threshold) -> None:
@@ -115,6 +137,12 @@ def _hand_on(threshold: Threshold) -> None:
     run_is_late(run.snapshot)
 
 
+def _is_wanted() -> bool:
+    """Whether the program takes warnings of ours."""
+    logging = sys.modules.get("logging")
+    return logging is None or logging.getLogger("algoprof").isEnabledFor(logging.WARNING)
+
+
 def _open_sections(run: "Run") -> list[str]:
     """Return the open sections that nothing is open in, with their age."""
     try:
@@ -126,6 +154,12 @@ def _open_sections(run: "Run") -> list[str]:
         for path, node in profile.open_sections()
         if not any(child.open_count for child in node.children)
     ]
+
+
+def _exports() -> bool:
+    from algoprof.delivery.process import exports  # noqa: PLC0415  (loaded by whoever records)
+
+    return exports()
 
 
 def _beat() -> None:

@@ -126,9 +126,11 @@ def test_thresholds_are_told_while_the_run_is_open(run_python):
                     time.sleep(0.005)
         print("told", run.threshold)
         """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
-    first, second = done.stderr.splitlines()
-    assert first.startswith("job has used 80 % of its budget of 0.5 s; open: improve > two_opt (0.")
-    assert second.startswith("job has used 95 % of its budget of 0.5 s; open: improve > two_opt (0.")
+    at_80, _, frame, at_95, _, _ = done.stderr.splitlines()
+    assert at_80.startswith("job has used 80 % of its budget of 0.5 s; open: improve > two_opt (0.")
+    assert at_95.startswith("job has used 95 % of its budget of 0.5 s; open: improve > two_opt (0.")
+    assert frame.startswith('  File "')
+    assert " in <module>" in frame
     assert done.stdout == "told 0.95\n"
 
 

@@ -94,6 +94,15 @@ def run_ended(profile: "Profile", *, outermost: bool, threshold_reached: bool) -
         _complain(error)
 
 
+def exports() -> bool:
+    """Whether an exporter waits for what is recorded. It never raises."""
+    try:
+        return _running() is not None
+    except Exception as error:  # noqa: BLE001  (telemetry never raises into the program)
+        _complain(error)
+        return False
+
+
 def run_is_late(take: "Callable[[], Profile]") -> None:
     """Hand a run to the exporters as it is, for it may be killed soon, and wait until they have it. It never raises.
 

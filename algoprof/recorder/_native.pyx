@@ -51,7 +51,7 @@ cdef extern from "_interpreter.h":
     bint set_quietly "algoprof_set"(PyObject *, PyObject *) noexcept
     bint set_variable "algoprof_set"(PyObject *, PyObject *) except 0
     void algoprof_use_vectorcall(object, Py_ssize_t)
-    int64_t algoprof_now() noexcept
+    int64_t algoprof_now() noexcept nogil
     int algoprof_bits(int64_t) noexcept
     int algoprof_part(int64_t, int) noexcept
     void algoprof_publish(int64_t *, int64_t) noexcept
@@ -163,6 +163,7 @@ def activate(writer):
 
 include "_native_sections.pxi"
 include "_native_collections.pxi"
+include "_native_alarms.pxi"
 
 
 cdef int _references_of_a_wrapper():

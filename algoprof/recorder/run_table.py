@@ -5,6 +5,7 @@ import time
 from _thread import RLock
 from time import monotonic_ns
 
+from algoprof.recorder import alarms
 from algoprof.recorder import layout as at
 from algoprof.recorder.blocks import Block
 from algoprof.recorder.environment import Environments
@@ -189,10 +190,25 @@ class RunTable:
         start = (run.slot + at.RUN_ID) * 8
         return bytes(self._flight.bytes[start : start + 16])
 
-    def mark_threshold(self, run: RunState, ratio: float) -> None:
-        """Note the share of the timeout that is used."""
-        if not run.ended:
-            self._words[run.slot + at.RUN_THRESHOLD] = round(ratio * 1e6)
+    def set_alarm(self, run: RunState, ratio: float, due_ns: int) -> None:
+        """Have a share of the timeout told of even if no Python code can run when it is used.
+
+        Args:
+            run: the run.
+            ratio: the share.
+            due_ns: when it is used, on the monotonic clock.
+        """
+        if not run.shared:
+            alarms.set_alarm_at(self._words, run.slot, run.serial, due_ns, round(ratio * 1e6))
+
+    def mark_threshold(self, run: RunState, ratio: float) -> bool:
+        """Note the share of the timeout that is used; return whether that is still to be told."""
+        millionths = round(ratio * 1e6)
+        alarms.take(run.slot, run.serial, millionths)
+        if run.ended or (self._words[run.slot + at.RUN_THRESHOLD] >= millionths and not run.shared):
+            return False
+        self._words[run.slot + at.RUN_THRESHOLD] = millionths
+        return True
 
     def implicit_root(self) -> Occurrence:
         """Return the root that holds whatever happens outside every run; it is opened when first asked for."""

@@ -1,0 +1,44 @@
+"""Thresholds that are told of even while no Python code can run: by a thread that needs no GIL."""
+
+import atexit
+import os
+
+from algoprof.recorder.writer import backend
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_STARTER = os.path.join(_PACKAGE, "supervisor", "start.py")
+
+_set: "Callable[[memoryview, int, int, int, int, bytes, bytes], None] | None" = None
+_take: "Callable[[int, int, int], None] | None" = None
+
+if backend == "native" and not TYPE_CHECKING:
+    from algoprof.recorder._native import forget_alarms, set_alarm, silence_alarms, take_alarm
+
+    _set, _take = set_alarm, take_alarm
+    atexit.register(silence_alarms)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forget_alarms)
+
+
+def set_alarm_at(words: memoryview, slot: int, serial: int, due_ns: int, millionths: int) -> None:
+    """Have a threshold told of on stderr, unless it is taken within 20 ms after it is due.
+
+    Args:
+        words: the flight file's.
+        slot: the word offset of the run's slot in it.
+        serial: the run's.
+        due_ns: when it is due, on the monotonic clock.
+        millionths: the share of the timeout.
+    """
+    if _set is not None:
+        _set(words, slot, serial, due_ns, millionths, os.fsencode(_PACKAGE), os.fsencode(_STARTER))
+
+
+def take(slot: int, serial: int, millionths: int) -> None:
+    """Take over what is due: from now on it is the caller's to tell, unless the run's slot says that it is told."""
+    if _take is not None:
+        _take(slot, serial, millionths)

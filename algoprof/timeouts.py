@@ -78,6 +78,12 @@ def grant(timeout: float | None, began_ns: int) -> Grant:
     return argued or _from_environment(began_ns) or Grant("", 0, began_ns)
 
 
+def enforced_until(now_ns: int) -> float | None:
+    """Return when a server or a supervisor stops this process, on the monotonic clock; None if none is known to."""
+    enforced = _from_server() or (_from_environment(now_ns) if os.environ.get(BEGAN_VARIABLE) else None)
+    return enforced.deadline_ns if enforced is not None else None
+
+
 def _from_server() -> Grant | None:
     path = os.environ.get("ALGOPROF_CONTROL")
     if not path:

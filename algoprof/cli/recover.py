@@ -2,13 +2,12 @@
 
 import json
 import stat
-import time
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from algoprof.cli import fates
 from algoprof.cli.output import Output
 from algoprof.cli.printing import printable
 from algoprof.cli.programs import ended, profile_of, unfinished
@@ -19,6 +18,7 @@ from algoprof.profiles.codec import to_json
 from algoprof.recorder.directory import TOTALS_NAME, flight_files, known_directories
 from algoprof.recorder.directory_totals import read_totals
 from algoprof.recorder.reader import Flight, read
+from algoprof.supervisor.fate import Fates
 
 _OTHERS_NAMED = 10
 _WRITES = (
@@ -33,7 +33,10 @@ Found = tuple[Path, Flight]
 @click.argument("place", metavar="[FILE|DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--all", "every", is_flag=True, help="Show every program, not the last one alone.")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print the profile as `Profile.save` writes it; a list with --all."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print the profile as `Profile.save` writes it, and its `ending`; a list with --all.",
 )
 @click.option(
     "--output",
@@ -43,6 +46,8 @@ Found = tuple[Path, Flight]
 def command(place: Path | None, every: bool, as_json: bool, output: Path | None) -> None:
     """Find the profile of a program that was killed or has ended, or of one that is still running.
 
+    It says how the program ended, as far as the kernel and the file tell, and what that means.
+
     FILE is a *.flight file. DIR is a folder of them; without it, the folders are searched where programs of this user
     write theirs. The last program that ended comes first. Nothing is changed or removed.
     """
@@ -51,13 +56,14 @@ def command(place: Path | None, every: bool, as_json: bool, output: Path | None)
     destination = Output(output)
     found = _newest_first(_in_file(place) if place is not None and not place.is_dir() else _in_folders(place))
     chosen = found if every else found[:1]
+    known = Fates()
     if as_json or output is not None:
-        profiles = [to_json(profile_of(*one)) for one in chosen]
+        profiles = [_as_json(*one, None if output is not None else known) for one in chosen]
         destination.write(json.dumps(profiles if every else profiles[0], indent=None if output else 2) + "\n")
         if not as_json and output is not None:
-            click.echo(f"saved {printable(str(output))}, of {_headline(*chosen[0])}")
+            click.echo(f"saved {printable(str(output))}, of {_headline(*chosen[0], known)}")
         return
-    destination.write("\n".join(_texts(chosen, found[len(chosen) :])))
+    destination.write("\n".join(_texts(chosen, found[len(chosen) :], known)))
 
 
 def _in_file(path: Path) -> list[Found]:
@@ -113,42 +119,35 @@ def _is_totals(path: Path) -> bool:
     return path.name == TOTALS_NAME
 
 
-def _texts(chosen: list[Found], others: list[Found]) -> Iterator[str]:
+def _texts(chosen: list[Found], others: list[Found], known: Fates) -> Iterator[str]:
     for path, flight in chosen:
-        yield f"{_headline(path, flight)}\n{printable(str(path))}\n"
+        yield f"{_headline(path, flight, known)}\n{printable(str(path))}\n"
         cut_off = unfinished(path, flight)
         for profile in (*ended(path, flight), *cut_off):
             yield render(profile)
-        if cut_off and not flight.alive and not flight.closed:
+        if _is_totals(path):
+            continue
+        fate = known.of(path, flight)
+        yield f"ending: {fates.meaning(fate, flight)}\n"
+        if cut_off and fate.how != "running":
             yield "When it died nobody saw: what was open had been open for at least the time shown.\n"
     if others:
         more = f"There {'is' if len(others) == 1 else 'are'} {len(others)} more"
         yield f"{more}: `algoprof recover FILE` shows one, --all shows all.\n" + "".join(
-            f"  {_headline(path, flight)}\n    {printable(str(path))}\n" for path, flight in others[:_OTHERS_NAMED]
+            f"  {_headline(path, flight, known)}\n    {printable(str(path))}\n"
+            for path, flight in others[:_OTHERS_NAMED]
         )
 
 
-def _headline(path: Path, flight: Flight) -> str:
+def _headline(path: Path, flight: Flight, known: Fates) -> str:
     if _is_totals(path):
         return f"{sum(whole.runs for whole in flight.cumulative)} runs of programs that have ended, added up"
-    return f"{name(flight.program, 60)}, process {flight.pid}: {_end_of(flight)}"
+    return f"{name(flight.program, 60)}, process {flight.pid}: {fates.ending(known.of(path, flight), flight)}"
 
 
-def _end_of(flight: Flight) -> str:
-    if flight.alive:
-        return "still running"
-    moment = datetime.fromtimestamp(flight.seen_ns / 1e9, UTC).astimezone()
-    when = f"{moment:%Y-%m-%d %H:%M:%S}, {_ago(time.time() - flight.seen_ns / 1e9)} ago"
-    return f"exited {when}" if flight.closed else f"killed, or left by os._exit; last seen {when}"
-
-
-def _ago(passed: float) -> str:
-    """Return about how long ago something was.
-
-    >>> _ago(0.4), _ago(318), _ago(5 * 86400)
-    ('0 s', '5 min', '5 days')
-    """
-    for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
-        if passed >= 2 * size:
-            return f"{passed / size:.0f} {unit}"
-    return f"{max(0.0, passed):.0f} s"
+def _as_json(path: Path, flight: Flight, known: Fates | None) -> dict[str, object]:
+    """Return a profile as it is saved, and beside it, if that is to be known, how its program ended."""
+    profile = to_json(profile_of(path, flight))
+    if known is not None and not _is_totals(path):
+        profile["ending"] = fates.as_json(known.of(path, flight), flight)
+    return profile

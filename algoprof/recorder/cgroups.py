@@ -20,7 +20,9 @@ class ControlGroups:
         """So many processors' worth of time, if there is a quota."""
         self.memory_limit: int | None = None
         """Bytes that the processes of the group may use together, if there is a limit."""
-        self._cpu_stat = self._memory_peak = self._memory_events = ""
+        self.memory_events = ""
+        """The file in which the kernel counts the processes of the group that it has killed; empty if it does not."""
+        self._cpu_stat = self._memory_peak = ""
         self._throttled_unit = 1000  # nanoseconds
         for controller, path in _groups(_read(os.path.join(root, "proc/self/cgroup"))):
             if controller in ("", "cpu"):
@@ -48,11 +50,7 @@ class ControlGroups:
 
     def oom_kills(self) -> int | None:
         """Return how many processes of the group the kernel has killed for want of memory; None if it does not tell."""
-        for line in _read(self._memory_events).splitlines() if self._memory_events else ():
-            key, _, value = line.partition(b" ")
-            if key == b"oom_kill":
-                return _number(value)
-        return None
+        return read_oom_kills(self.memory_events) if self.memory_events else None
 
     def _find_quota(self, root: str, controller: str, path: str) -> None:
         for folder in _folders(root, controller, path):
@@ -73,8 +71,8 @@ class ControlGroups:
         )
         events = "memory.oom_control" if controller else "memory.events"
         for folder in _folders(root, controller, path):
-            if not self._memory_events and os.path.exists(f"{folder}/{events}"):
-                self._memory_events = f"{folder}/{events}"
+            if not self.memory_events and os.path.exists(f"{folder}/{events}"):
+                self.memory_events = f"{folder}/{events}"
             limit = _number(_read(f"{folder}/{limit_file}"))
             if limit and (self.memory_limit is None or limit < self.memory_limit):
                 self.memory_limit = limit
@@ -109,6 +107,15 @@ def _folders(root: str, controller: str, path: str) -> list[str]:
         steps = ["/".join([mount, *names[:length]]) for length in range(len(names), -1, -1)]
         folders += [folder for folder in steps if os.path.isdir(folder)]
     return folders
+
+
+def read_oom_kills(events: str) -> int | None:
+    """Return how many processes the kernel has killed for want of memory, as a control group's file counts them."""
+    for line in _read(events).splitlines():
+        key, _, value = line.partition(b" ")
+        if key == b"oom_kill":
+            return _number(value)
+    return None
 
 
 def read_memory_peak(root: str = "/") -> int | None:

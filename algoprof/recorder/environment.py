@@ -36,6 +36,7 @@ class Environments:
     def __init__(self, flight: FlightFile, groups: ControlGroups | None = None) -> None:
         self._words = flight.words
         self._groups = groups or ControlGroups()
+        self._counts_kills = self._note_memory_group(flight)
         self.open_records: tuple[int, ...] = ()  # records of open runs; replaced, never changed
         self._read_ns = -_FRESH_NS
         self._load = -1
@@ -138,6 +139,8 @@ class Environments:
         self._load = _load()
         words[process + at.ENVIRONMENT_MEMORY_PEAK] = _known(_memory_peak())
         words[process + at.ENVIRONMENT_GROUP_PEAK] = _known(self._groups.memory_peak())
+        if self._counts_kills:
+            words[at.HEADER_OOM_KILLS] = self._groups.oom_kills() or 0
         throttling = self._groups.throttling()
         if throttling is not None:
             words[process + at.ENVIRONMENT_PERIODS] = throttling[0]
@@ -159,6 +162,18 @@ class Environments:
     def record(self, slot: int) -> int:
         """Return the word offset of the record of a run's slot."""
         return self._base + (slot - at.RUNS_AT // 8) // at.RUN_WORDS * at.ENVIRONMENT_WORDS
+
+    def _note_memory_group(self, flight: FlightFile) -> bool:
+        """Note where the kernel counts whom it killed for want of memory; return whether it counts that."""
+        kills = self._groups.oom_kills()
+        if kills is None:
+            return False
+        flight.words[at.HEADER_OOM_KILLS] = kills
+        try:
+            flight.set_memory_group(self._groups.memory_events)
+        except OSError:  # the group is gone
+            return False
+        return True
 
     def _stop_measuring_collections(self) -> None:
         if self._measured is not None and self._measured in gc.callbacks:

@@ -20,7 +20,7 @@ class OutOfSpace(Exception):  # noqa: N818  (an answer, not a fault)
 
 
 SUPERVISION = "ALGOPROF_SUPERVISION"
-"""Set by a supervisor: the number that is in the header of every flight file under it."""
+"""Set by a supervisor: its number, after those of the supervisors that it runs under itself, with spaces between."""
 
 
 class FlightFile:
@@ -67,7 +67,8 @@ class FlightFile:
         words[at.HEADER_START_TIME] = process_start_time(os.getpid())
         self.bytes[at.HEADER_BOOT_ID * 8 : at.HEADER_BOOT_ID * 8 + 16] = boot_id()
         words[at.HEADER_SEGMENTS] = 1
-        words[at.HEADER_SUPERVISION] = _supervision()
+        for position, number in enumerate(supervisions()):
+            words[at.HEADER_SUPERVISIONS + position] = number
         self.set_anchor()
         self._write_text(at.PROGRAM_AT, at.PROGRAM_BYTES, program_name())
         self._write_text(at.PYTHON_AT, at.PYTHON_BYTES, sys.version.split()[0])
@@ -86,6 +87,13 @@ class FlightFile:
             self.bytes[start : start + len(origin.run_id)] = origin.run_id
             self.words[at.HEADER_PARENT_START] = origin.start_time
             self.words[at.HEADER_PARENT_PID] = origin.pid
+
+    def set_memory_group(self, events: str) -> None:
+        """Note where the kernel counts which processes of this one's control group it has killed for want of memory."""
+        data = os.fsencode(events)
+        if len(data) <= at.MEMORY_EVENTS_BYTES:
+            self.bytes[at.MEMORY_EVENTS_AT : at.MEMORY_EVENTS_AT + len(data)] = data
+            self.words[at.HEADER_MEMORY_GROUP] = os.stat(events).st_ino
 
     def _write_text(self, offset: int, room: int, text: str) -> None:
         data = text.encode("utf-8", "replace")[:room]
@@ -230,8 +238,10 @@ def _shortened(text: str, limit: int) -> bytes:
     return data[: limit - 12].decode("utf-8", "ignore").encode() + f"...{crc32(data):08x}".encode()
 
 
-def _supervision() -> int:
-    try:
-        return int(os.environ.get(SUPERVISION, "0")) % 2**63
-    except ValueError:
-        return 0
+def supervisions() -> list[int]:
+    """Return the numbers of the supervisors that this process runs under, the outermost first.
+
+    Of more than the header has room for, the innermost.
+    """
+    words = os.environ.get(SUPERVISION, "").split()[-at.SUPERVISIONS :]
+    return [int(word) % 2**63 for word in words if word.isascii() and word.isdigit() and len(word) < 20]

@@ -54,12 +54,16 @@ HEADER_SHARED_RUNS = 18  # runs that found no slot
 HEADER_SHARED_THREADS = 19  # threads that found no block
 HEADER_PARENT_PID = 20  # of a worker: the process that started it ...
 HEADER_PARENT_START = 21  # ... and when that one started
-HEADER_SUPERVISION = 22  # what the processes under one supervisor have in common; 0 without one
+HEADER_MEMORY_GROUP = 22  # inode of the file at MEMORY_EVENTS_AT; 0 if the machine tells of no memory group
+HEADER_OOM_KILLS = 23  # processes of that group that the kernel had killed for want of memory, when last observed
 HEADER_BIRTH = 24  # of the directory's totals: what tells them from others that had to replace them
 HEADER_FOLDED = 25  # and how many processes they hold
+HEADER_SUPERVISIONS = 26  # 6 words: who watches over this process, the outermost first; 0 is nobody
+SUPERVISIONS = 6
 PROGRAM_AT, PROGRAM_BYTES = 512, 256
 PYTHON_AT, PYTHON_BYTES = 768, 64
 ALGOPROF_AT, ALGOPROF_BYTES = 832, 64
+MEMORY_EVENTS_AT, MEMORY_EVENTS_BYTES = 1024, 512  # the file in which the kernel counts HEADER_OOM_KILLS
 
 # The segment directory: an entry is kind (16 bits), ordinal among its kind and owner (16), owner's HOME segment (32).
 DIRECTORY_AT = 4096

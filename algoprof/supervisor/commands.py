@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algoprof import timeouts
-from algoprof.recorder.flight import SUPERVISION
+from algoprof.recorder.flight import SUPERVISION, supervisions
 from algoprof.recorder.supervised import STACKS
 from algoprof.supervisor import start
 
@@ -38,15 +38,18 @@ def environment(timeout: float | None, supervision: int, stacks: str) -> dict[st
     """Return the environment of a supervised program.
 
     Args:
-        timeout: seconds; the runs inside learn of it.
-        supervision: what its flight files have in their headers.
+        timeout: seconds; the runs inside learn of it, unless a supervisor of this process will stop them earlier.
+        supervision: what its flight files have in their headers, after what those of this process have.
         stacks: the folder for stacks.
     """
     found = dict(os.environ)
     found.setdefault("ALGOPROF_REPORT", "never")  # the supervisor reports
-    found[SUPERVISION] = str(supervision)
+    found[SUPERVISION] = " ".join(map(str, (*supervisions(), supervision)))
     found[STACKS] = stacks
     if timeout is not None:
-        found[timeouts.VARIABLE] = repr(timeout)
-        found[timeouts.BEGAN_VARIABLE] = str(time.monotonic_ns())
+        now = time.monotonic_ns()
+        around = timeouts.enforced_until(now)
+        if around is None or now + timeout * 1e9 < around:
+            found[timeouts.VARIABLE] = repr(timeout)
+            found[timeouts.BEGAN_VARIABLE] = str(now)
     return found

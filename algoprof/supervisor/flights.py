@@ -1,7 +1,6 @@
 """The flight files of one supervision."""
 
 import os
-import secrets
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from algoprof.errors import ProfileFileError
 from algoprof.recorder import layout as at
 from algoprof.recorder.directory import flight_directory, flight_files
 from algoprof.recorder.reader import Flight, read
+from algoprof.supervisor import numbers
 
 _HEADER = struct.Struct("<32q")
 
@@ -41,7 +41,7 @@ class Flights:
     """Where the processes of one supervision record."""
 
     def __init__(self) -> None:
-        self.supervision = 1 + secrets.randbits(62)
+        self.supervision = numbers.new_number()
         """What their flight files have in their headers."""
 
     def read(self, died_ns: int | None = None) -> list[Recorded]:
@@ -52,8 +52,8 @@ class Flights:
         """
         found = []
         for path in _places():
-            header = _header(path)
-            if header is not None and header[at.HEADER_SUPERVISION] == self.supervision:
+            header = header_of(path)
+            if header is not None and self.supervision in supervisions_of(header):
                 try:
                     flight = read(path, at_ns=died_ns)
                 except (ProfileFileError, OSError):
@@ -73,6 +73,11 @@ class Flights:
         return sorted(found, key=lambda one: (one.started, one.flight.pid))
 
 
+def supervisions_of(header: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the numbers of the supervisions that a process runs under, the outermost first; 0 is none."""
+    return header[at.HEADER_SUPERVISIONS : at.HEADER_SUPERVISIONS + at.SUPERVISIONS]
+
+
 def _places() -> list[str]:
     try:
         found = flight_files(flight_directory())
@@ -82,7 +87,8 @@ def _places() -> list[str]:
     return [*found, named] if named and named not in found else found
 
 
-def _header(path: str) -> tuple[int, ...] | None:
+def header_of(path: str) -> tuple[int, ...] | None:
+    """Return the words of a flight file's header; None if there are none to be read."""
     try:
         with open(path, "rb") as file:  # noqa: PTH123
             return _HEADER.unpack(file.read(_HEADER.size))

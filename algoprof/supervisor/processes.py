@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
-_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+"""What the kernel counts the time of processes in."""
 _STATE, _PARENT = 0, 1  # fields of /proc/PID/stat, counted from the state
 _TIMES = slice(11, 15)  # in user mode and in the kernel, its own and that of the children it has waited for
 
@@ -31,7 +32,7 @@ def status(pid: int) -> Status | None:
     """Return what a process does; None if there is none of that pid."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        cpu_ns = sum(map(int, fields[_TIMES])) * _TICK_NS
+        cpu_ns = sum(map(int, fields[_TIMES])) * TICK_NS
         return Status(fields[_STATE].decode(), int(fields[_PARENT]), cpu_ns)
     except (OSError, ValueError, IndexError):
         return None

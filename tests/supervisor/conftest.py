@@ -1,6 +1,7 @@
 """A supervised program: run to its end, with its report."""
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -11,6 +12,8 @@ import pytest
 
 from algoprof.profiles.codec import from_json
 from algoprof.profiles.tree import Profile
+
+MEMORY_LIMIT = 80 << 20
 
 
 class Done(NamedTuple):
@@ -81,3 +84,23 @@ def _no_process_left(tmp_path, monkeypatch):
     monkeypatch.setenv("PIDS", str(tmp_path / "pids"))
     yield
     assert [path.name for path in (tmp_path / "pids").iterdir() if _lives(int(path.name))] == []
+
+
+@pytest.fixture
+def group():
+    """A control group of 80 MiB, of version 1 or 2, as only root may make one, and not in every container."""
+    for parent, limit in (("memory", "memory.limit_in_bytes"), ("", "memory.max")):
+        made = Path("/sys/fs/cgroup", parent, f"algoprof-test-{os.getpid()}")
+        try:
+            made.mkdir()
+        except OSError:
+            continue
+        try:
+            (made / limit).write_text(str(MEMORY_LIMIT))
+            yield made
+        except OSError:
+            continue
+        finally:
+            made.rmdir()
+        return
+    pytest.skip("no control group with a memory limit can be made here")

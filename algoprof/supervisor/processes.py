@@ -6,9 +6,15 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+from algoprof.recorder.flight import SUPERVISION
+
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 15, 36
 TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 """What the kernel counts the time of processes in."""
+GUARD = "algoprof-guard"
+"""What the process is called that a supervisor leaves when it is killed; it counts as nobody's."""
+_LONGEST_ENVIRONMENT = 1 << 20
+_SUPERVISED = f"{SUPERVISION}=".encode()
 _STATE, _PARENT = 0, 1  # fields of /proc/PID/stat, counted from the state
 _TIMES = slice(11, 15)  # in user mode and in the kernel, its own and that of the children it has waited for
 
@@ -20,35 +26,40 @@ class Status:
     Args:
         state: the kernel's letter for what it does: R runs, S and D wait, T is stopped, Z has ended.
         parent: its parent's pid.
+        name: what it is called.
         cpu_ns: processor time it has used, with all its threads, and the children that it has waited for.
     """
 
     state: str
     parent: int
     cpu_ns: int
+    name: str
 
 
 def status(pid: int) -> Status | None:
     """Return what a process does; None if there is none of that pid."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        before, _, after = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")
+        fields = after.split()
         cpu_ns = sum(map(int, fields[_TIMES])) * TICK_NS
-        return Status(fields[_STATE].decode(), int(fields[_PARENT]), cpu_ns)
+        return Status(
+            fields[_STATE].decode(), int(fields[_PARENT]), cpu_ns, before.partition(b"(")[2].decode("utf-8", "replace")
+        )
     except (OSError, ValueError, IndexError):
         return None
 
 
 def descendants(pid: int, besides: Collection[int] = ()) -> list[int]:
-    """Return the processes that descend from one, those that have ended left out.
+    """Return the processes that descend from one, guards and those that have ended left out.
 
     Args:
         pid: the one.
         besides: to be left out, with all that descends from them.
     """
     children: dict[int, list[int]] = {}
-    for one in _pids():
+    for one in pids():
         found = status(one)
-        if found is not None and found.state != "Z":
+        if found is not None and found.state != "Z" and found.name != GUARD:
             children.setdefault(found.parent, []).append(one)
     left, every = [pid], []
     while left:
@@ -69,6 +80,29 @@ def catches(pid: int, number: int) -> bool:
     return False
 
 
+def supervisions_of(pid: int) -> list[int]:
+    """Return the numbers of the supervisions that a process was started under, the outermost first.
+
+    A guard has none, and whoever's environment cannot be read.
+    """
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+            environment = file.read(_LONGEST_ENVIRONMENT).split(b"\0")
+    except OSError:
+        return []
+    found = next((one[len(_SUPERVISED) :] for one in environment if one.startswith(_SUPERVISED)), b"")
+    numbers = [int(word) for word in found.split() if word.isdigit()]
+    if numbers:
+        of = status(pid)
+        return numbers if of is not None and of.name != GUARD else []
+    return numbers
+
+
+def call_this(name: str) -> None:
+    """Give this process a name, as `ps` shows it."""
+    ctypes.CDLL(None).prctl(_PR_SET_NAME, name.encode())
+
+
 def adopt_orphans() -> None:
     """Become the parent of whatever descends from this process and loses its own parent: no daemon escapes."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -79,7 +113,8 @@ def end_with_parent(number: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
 
 
-def _pids() -> Iterator[int]:
+def pids() -> Iterator[int]:
+    """Return every process that is seen from here."""
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             yield int(entry.name)

@@ -49,11 +49,7 @@ class Stacks:
             recorded: what is known of those that record.
             pids: every process.
         """
-        ways = {
-            one.flight.pid: _Way(one.stack_signal, one.stack_handle, Path(self.folder, str(one.flight.pid)))
-            for one in recorded
-            if one.stack_signal
-        }
+        ways = {one.flight.pid: way for one in recorded if (way := _way_of(one)) is not None}
         until = time.monotonic() + _ALL_SECONDS
         found = []
         for pid in sorted(pids, key=lambda pid: (pid not in ways, pid)):
@@ -64,6 +60,16 @@ class Stacks:
                     break
         several = len([text for _, text in found if text]) > 1
         return "\n".join(f"process {pid}\n{text}" if several else text for pid, text in found if text)
+
+
+def _way_of(one: Recorded) -> _Way | None:
+    """Return how a process is asked; under a supervisor inside this one, it writes into that one's folder."""
+    try:
+        file = Path(f"/proc/{one.flight.pid}/fd/{one.stack_handle}").readlink()
+    except OSError:
+        return None
+    is_one = file.name == str(one.flight.pid) and file.parent.name.startswith(_PREFIX)
+    return _Way(one.stack_signal, one.stack_handle, file) if one.stack_signal and is_one else None
 
 
 def _takes(pid: int, way: _Way) -> bool:

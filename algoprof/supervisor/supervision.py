@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from algoprof.recorder.cgroups import ControlGroups
-from algoprof.supervisor import processes
+from algoprof.supervisor import numbers, processes
 from algoprof.supervisor.flights import Flights, Recorded
+from algoprof.supervisor.guard import Guard
 from algoprof.supervisor.stacks import Stacks
 from algoprof.supervisor.verdict import WINDOW_NS, Sample, Verdict, judge
 
@@ -104,9 +105,11 @@ class _Supervision:
         child = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it would take the exit status away
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _TAKEN)
         terminal = _terminal()
+        guard = Guard(self._flights.supervision, self._stacks.folder)
         try:
             return self._run(command, environment, before)
         finally:
+            guard.dismiss()
             _restore(terminal)
             for number in signal.sigpending() & _TAKEN:
                 signal.sigwait([number])  # it came too late for the program
@@ -208,8 +211,11 @@ class _Supervision:
 
     def _stop(self) -> bool:
         """Ask all that the program has started to end, and kill what is left after the grace; return whether it was."""
-        for pid in self._everybody():
-            self._send(pid, signal.SIGTERM)
+        everybody = self._everybody()
+        inner = {numbers.supervisor_of(number) for pid in everybody for number in processes.supervisions_of(pid)}
+        for pid in everybody:
+            if pid not in inner:  # a supervisor would hand it on to its program, which is asked itself
+                self._send(pid, signal.SIGTERM)
             self._send(pid, signal.SIGCONT)
         until = time.monotonic() + self._grace
         while self._reap() and self._everybody() and time.monotonic() < until:

@@ -1,31 +1,15 @@
 """`algoprof run`: a program under a timeout, and its profile, even if the timeout wins."""
 
-import contextlib
-import errno
-import json
-import os
-import resource
-import shlex
-import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from algoprof.cli.endings import as_json, as_text, profiles
-from algoprof.cli.output import Output
 from algoprof.cli.printing import complain
-from algoprof.errors import AlgoprofError
-from algoprof.profiles.codec import to_json
 from algoprof.supervisor import commands
-from algoprof.supervisor.flights import Flights
-from algoprof.supervisor.stacks import Stacks
-from algoprof.supervisor.supervision import Ending, supervise
 
-_TIMED_OUT, _OURS, _NOT_EXECUTABLE, _NOT_FOUND = 124, 125, 126, 127
+_OURS = 125
 _LONGEST_TIMEOUT = 1e9
-_MIB = 1024 * 1024
 _AS_COMMAND = "algoprof.run.as_command"
 _PROGRAM = "algoprof.run.program"
 _TAKES_VALUE = ("--timeout", "--grace", "--output")
@@ -112,44 +96,10 @@ def command(  # noqa: PLR0917  (click passes them by name)
     if sys.platform != "linux":
         complain("`algoprof run` watches processes as only Linux lets it; elsewhere use `algoprof recover`")
         return _OURS
+    from algoprof.cli import running  # noqa: PLC0415  (it imports what only Linux has)
+
     line = _command_line(module, ctx.meta[_PROGRAM], as_command=ctx.meta[_AS_COMMAND])
-    try:
-        destination = Output(output) if output is not None else None
-        ending = _supervised(line, timeout, grace)
-    except _CannotStart as error:
-        complain(f"{shlex.join(line)[:200]}: {error.reason}")
-        return error.status
-    except (AlgoprofError, OSError) as error:
-        complain(str(error))
-        return _OURS
-    if destination is not None:
-        _save(ending, timeout, destination)
-    told = [json.dumps(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
-    with contextlib.suppress(OSError):  # the program's status is worth more than a report that nobody reads
-        click.echo("\n".join(told), err=True)
-    if ending.timed_out:
-        return _TIMED_OUT
-    if ending.status < 0:
-        _end_by(-ending.status)
-    return ending.status
-
-
-def _save(ending: Ending, timeout: float | None, destination: Output) -> None:
-    found = profiles(ending, timeout)
-    try:
-        if found:
-            destination.write(json.dumps(to_json(found[0])) + "\n")
-        else:
-            complain("--output: the program recorded nothing, so there is no profile to save")
-    except AlgoprofError as error:
-        complain(str(error))
-
-
-class _CannotStart(Exception):  # noqa: N818  (an answer)
-    def __init__(self, reason: str, status: int) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.status = status
+    return running.run(line, timeout=timeout, grace=grace, json_wanted=json_wanted, output=output)
 
 
 def _command_line(module: str | None, program: tuple[str, ...], *, as_command: bool) -> list[str]:
@@ -163,28 +113,3 @@ def _command_line(module: str | None, program: tuple[str, ...], *, as_command: b
     if commands.is_script(first):
         return commands.script(first, arguments)
     raise _Misuse(f"{first[:100]!r} is no Python script; to run a command, put -- before it")
-
-
-def _supervised(line: list[str], timeout: float | None, grace: float) -> Ending:
-    flights, stacks = Flights(), Stacks()
-    try:
-        environment = commands.environment(timeout, flights.supervision, stacks.folder)
-        return supervise(line, environment, flights, stacks, timeout=timeout, grace=grace)
-    except FileNotFoundError:
-        raise _CannotStart("there is no such program", _NOT_FOUND) from None
-    except OSError as error:
-        if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.ENOTDIR):
-            raise _CannotStart(f"it cannot be run ({error.strerror})", _NOT_EXECUTABLE) from error
-        raise
-    finally:
-        stacks.close()
-
-
-def _end_by(number: int) -> NoReturn:
-    """End as the program did, so that whoever started this sees the same; with no core file of our own."""
-    sys.stderr.flush()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if number != signal.SIGKILL:
-        signal.signal(number, signal.SIG_DFL)
-    os.kill(os.getpid(), number)
-    os._exit(128 + number)

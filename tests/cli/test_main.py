@@ -122,3 +122,16 @@ def test_ctrl_c_exits_130_without_a_traceback(platform):
         release.set()
     assert process.returncode == 130
     assert "Traceback" not in stderr
+
+
+def test_run_says_that_it_needs_linux_where_nothing_else_of_it_can_be_imported():
+    script = (
+        "import sys, signal; sys.platform = 'darwin'; sys.argv = ['algoprof', 'run', 'x.py'];"
+        "sys.modules.update(dict.fromkeys(['resource', 'termios', 'fcntl', 'pwd']));"
+        "[delattr(signal, name) for name in ('SIGHUP', 'SIGQUIT', 'SIGUSR1', 'pthread_sigmask', 'SIGRTMAX')];"
+        "from algoprof.cli.main import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert done.returncode == 125
+    assert "only Linux lets it; elsewhere use `algoprof recover`" in done.stderr
+    assert done.stderr.count("\n") == 1

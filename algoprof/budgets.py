@@ -16,7 +16,8 @@ _INFINITE = float("inf")
 class Budget:
     """A timeout, and how much of it is used.
 
-    Made by `profile`; asked for with `budget()`.
+    Made by `profile`, and by sections that have a timeout of their own; asked for with `budget()`. `run` is the name of
+    the run, and `section` of the section whose budget it is; that is empty where it is the run's.
 
     >>> import algoprof
     >>> with algoprof.profile("job", timeout=60) as run:
@@ -24,12 +25,14 @@ class Budget:
     True
     """
 
-    __slots__ = ("_deadline_ns", "around", "began_ns", "ended", "run", "source", "timeout")
+    __slots__ = ("_deadline_ns", "around", "began_ns", "ended", "opener", "run", "section", "source", "timeout")
 
-    def __init__(self, run: str, granted: Grant, around: "Budget | None" = None) -> None:
+    def __init__(self, run: str, granted: Grant, around: "Budget | None" = None, section: str = "") -> None:
         self.around = around
         self.ended = False
         self.run = run
+        self.section = section
+        self.opener: object = None
         self.source = granted.source
         self.timeout = granted.timeout_ns / 1e9 if granted.timeout_ns else _INFINITE
         self.began_ns = granted.began_ns
@@ -54,13 +57,17 @@ class Budget:
         """Do nothing while there is time left.
 
         Raises:
-            BudgetExceeded: if there is none; it names the run, the section and the times.
+            BudgetExceeded: if there is none; it names the run, the section and the times. Where what remained around it
+                was all that it had, they are those of the run around it.
         """
         if monotonic_ns() < self._deadline_ns:
             return
+        around = _open_one(self.around) if self.source == "parent" else None
+        if around is not None:
+            around.check()
         from algoprof.recorder.process import open_path  # noqa: PLC0415  (not while there is time)
 
-        raise BudgetExceeded(self.run, open_path(), timeout=self.timeout, elapsed=self.elapsed)
+        raise BudgetExceeded(self.run, open_path(), timeout=self.timeout, elapsed=self.elapsed, limited=self.section)
 
     def end(self) -> None:
         """Stop counting for whoever still runs in the context of a run that is over."""
@@ -80,11 +87,10 @@ class Budget:
         return Grant("parent", max(1, int(self._deadline_ns - now)), now)
 
     def __repr__(self) -> str:
+        whose = self.section or self.run or "the program"
         if self.timeout == _INFINITE:
-            return f"<Budget of {self.run or 'the program'}: no timeout>"
-        return (
-            f"<Budget of {self.run or 'the program'}: {self.elapsed:.3f} s of {self.timeout:g} s, from {self.source}>"
-        )
+            return f"<Budget of {whose}: no timeout>"
+        return f"<Budget of {whose}: {self.elapsed:.3f} s of {self.timeout:g} s, from {self.source}>"
 
 
 def innermost() -> Budget | None:

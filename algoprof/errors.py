@@ -16,32 +16,36 @@ class ConfigurationError(AlgoprofError, ValueError):
 
 
 class BudgetExceeded(AlgoprofError, TimeoutError):  # noqa: N818  (the name of an event, as TimeoutError is)
-    """A run has used up its budget.
+    """A run, or a section that has a timeout of its own, has used up its budget.
 
     Args:
         run: the run's name; empty outside a run.
         section: the innermost open section; empty if there is none.
         timeout: the budget in seconds.
         elapsed: how much of it is used, in seconds.
+        limited: the section whose own budget it is; empty if it is the run's.
 
     >>> str(BudgetExceeded("apply", "apply/improve", timeout=60.0, elapsed=61.5))
     'apply has used 61.5 s of its budget of 60 s, in section apply/improve'
     """
 
-    def __init__(self, run: str, section: str, *, timeout: float, elapsed: float) -> None:
+    def __init__(self, run: str, section: str, *, timeout: float, elapsed: float, limited: str = "") -> None:
         self.run = run
         self.section = section
         self.timeout = timeout
         self.elapsed = elapsed
+        self.limited = limited
         where = f", in section {section}" if section else ""
-        super().__init__(f"{run or 'the program'} has used {elapsed:.1f} s of its budget of {timeout:g} s{where}")
+        used = f"{elapsed:.1f}" if elapsed >= 10 else f"{elapsed:.3g}"
+        whose = limited or run or "the program"
+        super().__init__(f"{whose} has used {used} s of its budget of {timeout:g} s{where}")
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _budget_exceeded, (self.run, self.section, self.timeout, self.elapsed)
+        return _budget_exceeded, (self.run, self.section, self.timeout, self.elapsed, self.limited)
 
 
-def _budget_exceeded(run: str, section: str, timeout: float, elapsed: float) -> BudgetExceeded:
-    return BudgetExceeded(run, section, timeout=timeout, elapsed=elapsed)
+def _budget_exceeded(run: str, section: str, timeout: float, elapsed: float, limited: str) -> BudgetExceeded:
+    return BudgetExceeded(run, section, timeout=timeout, elapsed=elapsed, limited=limited)
 
 
 class FileProblem(AlgoprofError):  # noqa: N818  (what its kinds have in common)

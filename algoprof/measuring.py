@@ -25,8 +25,10 @@ _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an 
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 
 
-def with_options(*, cpu: bool = False, device: str | None = None, **unknown: object) -> "SectionFactory":
-    """Return a `section` that measures more; it is used as `section` is, in every form.
+def with_options(
+    *, cpu: bool = False, device: str | None = None, timeout: float | None = None, **unknown: object
+) -> "SectionFactory":
+    """Return a `section` that measures more, or has a budget of its own; it is used as `section` is, in every form.
 
     Args:
         cpu: whether to add up the processor time of the thread, in `Node.cpu_time`. For a decorated coroutine or
@@ -35,11 +37,13 @@ def with_options(*, cpu: bool = False, device: str | None = None, **unknown: obj
         device: `"cuda"` adds up the time that CUDA took, in `Node.device_time`, where torch uses it. Events are
             recorded on the stream that is current, and read later: nothing is waited for. What the device has not come
             to when the run ends is counted in `Profile.dropped`.
+        timeout: seconds that each occurrence may take. Inside, `budget()` is the section's: this, or what remains
+            around it, whichever is less. Nothing stops it: `budget().check()` raises when the time is used up.
         unknown: none of them is known.
 
     Raises:
         TypeError: if there is no such option.
-        ConfigurationError: if there is no such device.
+        ConfigurationError: if there is no such device, or the timeout is not a positive number of seconds.
 
     >>> from algoprof import profile
     >>> timed = with_options(cpu=True)
@@ -49,9 +53,15 @@ def with_options(*, cpu: bool = False, device: str | None = None, **unknown: obj
     True
     """
     if unknown:
-        raise TypeError(f"section has no option {', '.join(unknown)}; it has cpu and device")
+        raise TypeError(f"section has no option {', '.join(unknown)}; it has cpu, device and timeout")
     options = Options(cpu=bool(cpu), device=devices.checked(device))
-    if DISABLED or (not options.cpu and options.device is None):
+    if timeout is not None:
+        from algoprof.limits import limited  # noqa: PLC0415  (few sections have a budget)
+
+        made = limited(timeout, options)
+        made.with_options = with_options  # type: ignore[method-assign]
+        return made
+    if DISABLED or not options.measures:
         return section
 
     def timed(name: "Any", /, **attributes: object) -> "Any":
@@ -78,6 +88,11 @@ class Options:
     def __init__(self, *, cpu: bool, device: "CudaTimes | None") -> None:
         self.cpu = cpu
         self.device = device
+
+    @property
+    def measures(self) -> bool:
+        """Whether there is anything to measure."""
+        return self.cpu or self.device is not None
 
 
 class _Clocks:
@@ -209,7 +224,9 @@ class MeasuredSection(Section):
 
     @process.never_raises
     def _start(self, opened: "Occurrence | None") -> None:
-        if opened is not None and not opened.flags & at.RECURSIVE:  # its time is in the outermost one's
+        if (
+            opened is not None and self._options.measures and not opened.flags & at.RECURSIVE
+        ):  # its time is in the outermost one's
             clocks = _open[opened] = _Clocks(opened, self._options)
             clocks.start()
 

@@ -50,6 +50,7 @@ class Run:
         """Whether its profile is taken when it ends, so that `snapshot` gives it for ever after."""
         self._around = _innermost()
         self._is_outermost = self._around is None
+        self._inside: tuple[Run | None, Budget | None] = (self, self.budget)  # the innermost when it was suspended
         self._profile: Profile | None = None
         self._section: Occurrence | None = None  # what it is in the run around it
         self._state: RunState | None = None
@@ -160,12 +161,16 @@ class Run:
         """Give the context back to the caller of a generator or coroutine."""
         if self._state is not None:
             self._state.writer.suspend(self._state.root)
+        self._inside = _current.get(), budgets.current.get()
         self._step_out()
 
     def resume(self) -> None:
         """Take the context again."""
         self._around = _innermost()
-        self.enter()
+        self.budget.around = budgets.innermost()
+        run, budget = self._inside
+        _current.set(run)
+        budgets.current.set(budget)
         if self._state is not None:
             self._state.writer.resume(self._state.root)
 
@@ -188,7 +193,7 @@ class Run:
 
     def _step_out(self) -> None:
         _current.set(self._around)
-        budgets.current.set(self._around.budget if self._around is not None else None)
+        budgets.current.set(self.budget.around)
 
     def __repr__(self) -> str:
         return f"<Run {self.name!r}, {self.budget!r}>"
@@ -301,7 +306,7 @@ class Profiled:
             run.record(granted, self._attributes, self._place, self._options)
         run.enter()
         run.thresholds, run.on_threshold = self._options.thresholds, self._options.on_threshold
-        if granted.timeout_ns:
+        if granted.timeout_ns and (outer is None or run.budget.remaining):  # else the outer one is told of
             _watch(run)
         return run
 

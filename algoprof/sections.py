@@ -115,8 +115,10 @@ if TYPE_CHECKING:
         @overload
         def __call__(self, name: F, /) -> F: ...
 
-        def with_options(self, *, cpu: bool = False, device: str | None = None) -> "SectionFactory":
-            """Return a `section` that measures more."""
+        def with_options(
+            self, *, cpu: bool = False, device: str | None = None, timeout: float | None = None
+        ) -> "SectionFactory":
+            """Return a `section` that measures more, or has a budget of its own."""
 
     section: SectionFactory
 
@@ -157,10 +159,12 @@ def section(name: "Any", /, **attributes: object) -> "Any":  # type: ignore[no-r
     return name if DISABLED else wrap(name, lambda called, module, line: Section(called, None, (module, line)))
 
 
-def _with_options(*, cpu: bool = False, device: str | None = None, **unknown: object) -> "Any":
+def _with_options(
+    *, cpu: bool = False, device: str | None = None, timeout: float | None = None, **unknown: object
+) -> "Any":
     from algoprof import measuring  # noqa: PLC0415  (few measure more)
 
-    return measuring.with_options(cpu=cpu, device=device, **unknown)
+    return measuring.with_options(cpu=cpu, device=device, timeout=timeout, **unknown)
 
 
 if not TYPE_CHECKING:

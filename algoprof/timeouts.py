@@ -17,7 +17,7 @@ class Grant:
     """What a run is given when it begins.
 
     Args:
-        source: where the timeout comes from: `argument`, `server`, `environment`, `parent`, or empty.
+        source: where the timeout comes from: `argument`, `section`, `server`, `environment`, `parent`, or empty.
         timeout_ns: the budget; 0 without one.
         began_ns: when its clock began, on the monotonic clock.
     """
@@ -91,7 +91,7 @@ def _from_server() -> Grant | None:
     from algoprof import control  # noqa: PLC0415  (only a worker needs it)
 
     request = control.read(path)
-    if request is None:
+    if request is None or request.timeout_ns <= 0:
         return None
     served = Grant("server", request.timeout_ns, request.deadline_ns - request.timeout_ns)
     served.request_id, served.traceparent = request.request_id, request.traceparent

@@ -28,7 +28,8 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "propagation": {"likeness", "recorder", "timeouts", "budgets", "sections", "runs"},
     "sections": {"errors", "profiles", "recorder", "wrapping", "measuring"},
     "devices": {"errors", "recorder"},
-    "measuring": {"errors", "devices", "recorder", "sections", "wrapping"},
+    "measuring": {"errors", "devices", "recorder", "sections", "wrapping", "limits"},
+    "limits": {"recorder", "timeouts", "budgets", "sections", "measuring", "wrapping"},
     "watcher": {"errors", "profiles", "recorder", "budgets", "runs", "delivery"},
     "run_options": {"errors", "watcher"},
     "runs": {
@@ -53,6 +54,7 @@ ONLY_INSIDE_FUNCTIONS = {  # for the cold start of an algorithm, and against cir
     ("settings", "delivery"),
     ("budgets", "recorder"),
     ("sections", "measuring"),
+    ("measuring", "limits"),
     ("runs", "delivery"),
     ("watcher", "delivery"),
     ("delivery", "exporters"),

@@ -87,6 +87,62 @@ def test_the_run_joins_the_callers_trace(page):
     assert (run.snapshot().run_id, run.snapshot().parent_span_id) == ("ab" * 16, int("cd" * 8, 16))
 
 
+@pytest.mark.parametrize("timeout", [0, -5])
+def test_a_page_that_gives_no_time_is_no_timeout(page, timeout):
+    write_page(page, timeout=timeout, spent=0)
+    with profile("job"):
+        assert budget().remaining == math.inf
+
+
+def test_a_request_that_comes_later_does_not_change_an_open_runs_budget(page):
+    write_page(page, timeout=30, spent=0)
+    with profile("job"):
+        write_page(page, timeout=90, spent=0)
+        assert budget().timeout == 30
+        with profile("inside", timeout=60):
+            assert budget().remaining <= 30
+    assert budget().timeout == 90
+
+
+def test_after_its_run_a_budget_still_tells_and_no_longer_counts():
+    with profile("job", timeout=0.01) as run:
+        while run.budget.remaining:
+            time.sleep(0.001)
+    with pytest.raises(BudgetExceeded, match=r"^job has used"):
+        run.budget.check()
+    budget().check()
+
+
+def test_a_forked_worker_has_what_is_left(run_python):
+    done = run_python("""
+        import os
+        from algoprof import BudgetExceeded, budget, profile, section
+        with profile("job", timeout=0.2), section("fan out"):
+            if not os.fork():
+                with section("step"):
+                    try:
+                        while True:
+                            budget().check()
+                    except BudgetExceeded as error:
+                        print(error.run, error.section, error.timeout, flush=True)
+                os._exit(0)
+            os.wait()
+        """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
+    assert done.stdout == "job worker/step 0.2\n"
+
+
+def test_a_run_that_begins_with_nothing_left_is_not_told_of(run_python):
+    done = run_python("""
+        import time
+        from algoprof import profile
+        with profile.with_options(thresholds=[])("outer", timeout=0.01):
+            time.sleep(0.02)
+            with profile("inner", timeout=9):
+                time.sleep(0.05)
+        """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("content", [b"", b"ALGOCTL1", b"x" * 160])
 def test_a_page_that_is_none_is_no_timeout(page, content):
     page.write_bytes(content)

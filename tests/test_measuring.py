@@ -254,7 +254,7 @@ def test_a_forked_child_measures_its_own(run_python):
 
 
 def test_options_that_are_not_known_are_refused_with_those_that_are():
-    with pytest.raises(TypeError, match="no option speed; it has cpu and device"):
+    with pytest.raises(TypeError, match="no option speed; it has cpu, device and timeout"):
         measuring.with_options(speed=True)
     with pytest.raises(ConfigurationError, match=r"no device 'tpu' can be timed; give \"cuda\""):
         measuring.with_options(device="tpu")

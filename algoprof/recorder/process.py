@@ -85,11 +85,19 @@ def run_with_workers(run: "RunState") -> "Profile | None":
     found = own_run(run)
     if found is None or not has_workers():
         return found
-    families, own = _families(), own_flight()
+    families = _families()
     parts = families.worker_parts(found.run_id, *_folder())
-    parts += own.runs if own is not None else ()
-    joined: Profile = families.with_workers(found, parts)
+    joined: Profile = families.with_workers(found, [*parts, *_own_parts()])
     return joined
+
+
+def _own_parts() -> "tuple[Profile, ...]":
+    """Read what this process records for other processes' runs, and nothing else: each run's end asks for this."""
+    flight = _flight
+    if flight is None or _shares is None:
+        return ()
+    found: tuple[Profile, ...] = _reader().read_view(flight.bytes, alive=True, parts_only=True).runs
+    return found
 
 
 def has_workers() -> bool:

@@ -77,8 +77,9 @@ def read_view(
     path: str | os.PathLike[str] = "this process",
     at_ns: int | None = None,
     serial: int | None = None,
+    parts_only: bool = False,
 ) -> Flight:
-    """Read a mapped flight file, or just the run of one serial."""
+    """Read a mapped flight file, or just the run of one serial, or just the parts of other processes' runs."""
     with view.cast("q") as words:
         if words[at.HEADER_MAGIC] != at.MAGIC:
             raise ProfileFileError(path, "not a flight file, or one whose process died while it was made")
@@ -86,7 +87,7 @@ def read_view(
             raise ProfileFileError(
                 path, f"of layout {words[at.HEADER_VERSION]}, and this algoprof reads layout {at.VERSION}"
             )
-        return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial).flight()
+        return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial, parts_only=parts_only).flight()
 
 
 def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Profile | None:
@@ -125,7 +126,14 @@ def _stages(runs: Iterable[Words]) -> list[tuple[int, int, int]] | None:
 
 class _Reading:
     def __init__(
-        self, view: memoryview, words: memoryview, *, alive: bool, at_ns: int | None, serial: int | None
+        self,
+        view: memoryview,
+        words: memoryview,
+        *,
+        alive: bool,
+        at_ns: int | None,
+        serial: int | None,
+        parts_only: bool = False,
     ) -> None:
         self._view = view
         self._words = words
@@ -133,6 +141,7 @@ class _Reading:
         self._names: list[tuple[str, str, int]] = [("", "", 0)]
         self._at_ns = at_ns
         self._only = serial
+        self._parts_only = parts_only
         self._patience = _PATIENCE_IN_ALL_SECONDS
 
     def flight(self) -> Flight:
@@ -248,7 +257,9 @@ class _Reading:
             serial = self._words[offset // 8 + at.RUN_SERIAL]
             if serial and self._only in (None, serial):
                 run = _RUN.unpack_from(self._view, offset)
-                if self._words[offset // 8 + at.RUN_SERIAL] == serial:
+                if self._words[offset // 8 + at.RUN_SERIAL] == serial and (
+                    not self._parts_only or run[at.RUN_FLAGS] & at.PART
+                ):
                     yield run
 
     def _rows(self) -> Iterator[tuple[int, Words]]:

@@ -1,6 +1,7 @@
 """A run and its workers: parts that other processes recorded, found in their files and added to the run, each once."""
 
 import json
+import pickle
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ from algoprof.cli.main import main
 from algoprof.profiles.codec import from_json, to_json
 from algoprof.profiles.merging import merge
 from algoprof.profiles.tree import Node, Profile
-from algoprof.recorder import directory
+from algoprof.recorder import directory, reader
+from algoprof.recorder import layout as at
+from algoprof.recorder.assembly import assemble
 from algoprof.recorder.families import joined, settled, with_family, with_workers
 from algoprof.recorder.reader import read
 from algoprof.server.flights import profile_of
@@ -211,3 +214,28 @@ def test_a_run_without_workers_looks_for_none(monkeypatch):
     with profile("job") as run, section("here"):
         propagate(abs)(1)
     assert run.snapshot().node("job", "here").count == 1
+
+
+@section
+def carried():
+    pass
+
+
+def test_the_end_of_a_run_reads_that_run_and_parts_but_no_other_run(monkeypatch):
+    read_runs = []
+
+    def counting(record, *rest, **named):
+        read_runs.append(record.run)
+        return assemble(record, *rest, **named)
+
+    for _ in range(3):
+        with profile("another"):
+            pass
+    with profile("job") as run:
+        pickle.loads(pickle.dumps(propagate(carried)))()  # as another process would be told of it
+        monkeypatch.setattr(reader, "assemble", counting)
+    assert run.snapshot().node("job", "carried").count == 1
+    own, *others = read_runs
+    assert not own[at.RUN_FLAGS] & at.PART
+    assert others
+    assert all(run[at.RUN_FLAGS] & at.PART for run in others)

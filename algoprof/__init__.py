@@ -9,8 +9,8 @@ from algoprof.budgets import Budget, budget
 from algoprof.errors import AlgoprofError, BudgetExceeded
 from algoprof.recorder import process as _process
 from algoprof.recorder import snapshot
+from algoprof.run_delivery import load_exporters as _load_exporters
 from algoprof.runs import Run, profile
-from algoprof.runs import load_exporters as _load_exporters
 from algoprof.sections import section
 
 TYPE_CHECKING = False

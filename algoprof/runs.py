@@ -1,7 +1,5 @@
 """What an author writes around an entry point: `profile` opens a run, with its budget."""
 
-import os
-import sys
 from contextvars import ContextVar
 from time import monotonic_ns
 
@@ -10,6 +8,7 @@ from algoprof.budgets import Budget
 from algoprof.recorder import process
 from algoprof.recorder.cold import is_harmless
 from algoprof.recorder.run_table import RunFacts
+from algoprof.run_delivery import hand_on
 from algoprof.run_options import RunOptions
 from algoprof.sections import DISABLED, caller
 from algoprof.timeouts import Grant
@@ -142,7 +141,7 @@ class Run:
                 return  # it has no tree of its own
             if self.keeps_profile:
                 self._profile = self.snapshot()
-            _hand_on(
+            hand_on(
                 table.seconds(state),
                 self.snapshot,
                 outermost=self._is_outermost,
@@ -450,48 +449,6 @@ def _start_recorder() -> None:
 @process.never_raises  # no thread may be to be had, or the program is ending
 def _watch(run: Run) -> None:
     watcher.watch(run)
-
-
-def _hand_on(
-    seconds: float,
-    take: "Callable[[], Profile | None]",
-    *,
-    outermost: bool,
-    failed: bool,
-    threshold_reached: bool,
-) -> None:
-    """Hand the profile of a run that ended to delivery, if that has any use for it."""
-    with process.importing():
-        from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
-
-    if delivery.wants_runs(seconds=seconds, outermost=outermost, failed=failed, threshold_reached=threshold_reached):
-        profile = take()
-        if profile is not None:
-            delivery.run_ended(profile, outermost=outermost, threshold_reached=threshold_reached)
-
-
-def _start() -> None:
-    """Start the exporters, if any are wanted."""
-    if "algoprof.delivery" in sys.modules or os.environ.get("ALGOPROF_EXPORTERS"):
-        from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
-
-        delivery.start_from_environment()
-
-
-def load_exporters() -> None:
-    """Import the exporters that the environment wants: now, so that no fork falls into the middle of it."""
-    if os.environ.get("ALGOPROF_EXPORTERS"):
-        from algoprof import delivery  # noqa: PLC0415  (as above)
-
-        delivery.load()
-
-
-def _implicit_ended(seconds: float, take: "Callable[[], Profile | None]") -> None:
-    _hand_on(seconds, take, outermost=True, failed=False, threshold_reached=False)
-
-
-process.on_start = _start
-process.on_implicit_end = _implicit_ended
 
 
 def _trace(traceparent: str) -> tuple[bytes, int]:

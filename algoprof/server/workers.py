@@ -89,7 +89,7 @@ class Worker:
             shutil.rmtree(self.directory, ignore_errors=True)
             raise ServerError(f"no worker could be started: {error}") from error
         self.started: float | None = None
-        """When the request now running was handed over, on the event loop's clock."""
+        """When the handing over of the request now running began, on the event loop's clock."""
         self._exited: asyncio.Future[int] = self._loop.create_future()
         self._output = Output(self._loop, _pipe(self._process.stdout), marker=bootstrap.READY)
         self._requests = _pipe(self._process.stdin)
@@ -134,8 +134,8 @@ class Worker:
         reader = _ReplyReader(fifo, reply)
         self._loop.add_reader(fifo, reader.read)
         try:
+            self.started = started = self._loop.time()  # before: the algorithm may run before the sending has returned
             await self._send(line, deadline)
-            self.started = started = self._loop.time()
             try:
                 await self._first(reply, deadline)
             except Exited:

@@ -255,21 +255,27 @@ class TestThresholds:
         assert "LookupError: mine" in caplog.text
 
     def test_many_runs_at_once_take_no_thread_each(self):
-        ends = threading.Event()
+        ends, all_open, all_told = threading.Event(), threading.Barrier(21), threading.Event()
         told = []
 
+        def tell(threshold):
+            told.append(threshold)
+            if len(told) == 20:
+                all_told.set()
+
         def job(number):
-            with profile.with_options(thresholds=[0.5], on_threshold=told.append)(f"job {number}", timeout=1):
-                ends.wait(10)
+            with profile.with_options(thresholds=[0.5], on_threshold=tell)(f"job {number}", timeout=1):
+                all_open.wait(60)
+                ends.wait(60)
 
         before = set(threading.enumerate())
         threads = [threading.Thread(target=job, args=(number,)) for number in range(20)]
         for thread in threads:
             thread.start()
-        time.sleep(0.3)
-        ours = [thread for thread in set(threading.enumerate()) - before - set(threads) if "algoprof" in thread.name]
-        assert len(ours) <= 1
-        time.sleep(0.7)
+        all_open.wait(60)
+        ours = [thread.name for thread in set(threading.enumerate()) - before - set(threads)]
+        assert len([name for name in ours if "algoprof" in name and "threshold" not in name]) <= 1
+        assert all_told.wait(60)
         ends.set()
         for thread in threads:
             thread.join()

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("noisy")  # examples are judged by what they find, not by the machine's speed
 
 _OURS = ("ALGOPROF_", "ALGORITHMIA_", "OTEL_")
-_KEPT = ("ALGOPROF_WRITER", "ALGOPROF_TWIN")  # which writer is being tested
+_KEPT = ("ALGOPROF_WRITER",)  # which writer is being tested
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +35,56 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{reason}; under CI=true that is a failure", pytrace=False)
             pytest.skip(reason)
+
+
+_BEGUN = pytest.StashKey[dict[Any, Any]]()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the tests that wait for a long program come last: it runs while the others do."""
+    items.sort(key=lambda item: item.get_closest_marker("begun_early") is not None)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin the programs of `begun_early`, each once, at a low priority: the tests that run meanwhile go first."""
+    begun = session.config.stash[_BEGUN] = {}
+    if session.config.option.collectonly:
+        return
+    for command in {mark.kwargs["command"] for item in session.items for mark in item.iter_markers("begun_early")}:
+        output = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed when the session ends)
+        begun[command] = (
+            subprocess.Popen(
+                ["nice", "-n", "10", *command(session.config)],
+                cwd=session.config.rootpath,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            ),
+            output,
+        )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what nobody waited for."""
+    for process, output in config.stash.get(_BEGUN, {}).values():
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        output.close()
+
+
+@pytest.fixture
+def begun_early(request: pytest.FixtureRequest) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """Wait for the program that this test's mark `begun_early` named, and return how it ended and what it printed."""
+
+    def wait() -> subprocess.CompletedProcess[str]:
+        process, output = request.config.stash[_BEGUN][request.node.get_closest_marker("begun_early").kwargs["command"]]
+        process.wait()
+        output.seek(0)
+        return subprocess.CompletedProcess(process.args, process.returncode, output.read())
+
+    return wait
 
 
 # A shell's background jobs ignore these, and children would inherit it.

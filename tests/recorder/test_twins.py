@@ -3,7 +3,6 @@
 import asyncio
 import contextvars
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -34,26 +33,24 @@ SAME_TESTS = (
     "tests/test_wrapping.py",
 )
 
+OTHER = "python" if backend == "native" else "native"
+
 needs_compiled = pytest.mark.skipif(backend != "native", reason="records with the writer in Python")
 
 
-@pytest.mark.skipif("ALGOPROF_TWIN" in os.environ, reason="this is the other writer's turn already")
-@pytest.mark.timeout(400)
-def test_the_other_writer_passes_the_same_tests(request):
-    other = "python" if backend == "native" else "native"
-    if other == "native" and not list((ROOT / "algoprof" / "recorder").glob("_native*.so")):
+def other_writers_tests(config):
+    """Return the command that has the other writer pass the same tests."""
+    full = ["--full"] if config.getoption("--full") else []
+    pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not begun_early"]
+    return ["env", f"ALGOPROF_WRITER={OTHER}", *pytest_here, *full, *SAME_TESTS]
+
+
+@pytest.mark.begun_early(command=other_writers_tests)
+@pytest.mark.timeout(600)
+def test_the_other_writer_passes_the_same_tests(begun_early):
+    if OTHER == "native" and not list((ROOT / "algoprof" / "recorder").glob("_native*.so")):
         pytest.skip("the compiled writer is not built here")
-    full = ["--full"] if request.config.getoption("--full") else []
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *full, *SAME_TESTS],
-        cwd=ROOT,
-        check=False,
-        env=os.environ | {"ALGOPROF_WRITER": other, "ALGOPROF_TWIN": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    done = begun_early()
     assert done.returncode == 0, done.stdout[-4000:]
 
 

@@ -97,8 +97,8 @@ def projects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, projects: Callable[[str], Path]) -> Iterator[Serving]:
-    """A server that hosts one project of each kind, and knows the failed `demo/Broken`."""
-    directories = [projects(name) for name in ("plain", "classic", "adk", "traced", "broken")]
+    """A server that hosts one project of each kind and one that calls another, and knows the failed `demo/Broken`."""
+    directories = [projects(name) for name in ("plain", "classic", "adk", "traced", "caller", "broken")]
     serving = Serving(tmp_path_factory.mktemp("server") / "data", *directories)
     assert serving.address, serving.said
     yield serving

@@ -82,6 +82,9 @@ static inline void algoprof_use_vectorcall(PyObject *cls, Py_ssize_t offset) {
     PyType_Modified(type);
 }
 
+/* Whether `with` binds what it enters and leaves by, which allocates, before it calls that. */
+#define ALGOPROF_BINDS_TO_ENTER (PY_VERSION_HEX < 0x030E0000)
+
 /* The frame of the Python code that calls us, borrowed. */
 static inline PyObject *algoprof_frame(void) { return (PyObject *)PyEval_GetFrame(); }
 

@@ -51,6 +51,7 @@ cdef extern from "_interpreter.h":
     bint set_quietly "algoprof_set"(PyObject *, PyObject *) noexcept
     bint set_variable "algoprof_set"(PyObject *, PyObject *) except 0
     void algoprof_use_vectorcall(object, Py_ssize_t)
+    bint BINDS_TO_ENTER "ALGOPROF_BINDS_TO_ENTER"
     int64_t algoprof_now() noexcept nogil
     int algoprof_bits(int64_t) noexcept
     int algoprof_part(int64_t, int) noexcept
@@ -162,6 +163,7 @@ def activate(writer):
 
 
 include "_native_sections.pxi"
+include "_native_binding.pxi"
 include "_native_collections.pxi"
 include "_native_alarms.pxi"
 

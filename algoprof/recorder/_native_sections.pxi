@@ -257,6 +257,9 @@ def quickened(function, cls, names, nothing):
     """
     global named, section_class, section_in_python, no_section
     named, section_class, section_in_python, no_section = names, cls, function, nothing
+    bind_at_no_cost(cls, call_enter, call_exit)
+    if nothing is not None:
+        bind_at_no_cost(type(nothing), call_enter_disabled, call_exit_disabled)
     made = QuickSection()
     made.__wrapped__ = function
     for name in ("__doc__", "__module__", "__name__", "__qualname__"):

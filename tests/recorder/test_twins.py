@@ -22,6 +22,7 @@ SAME_TESTS = (
     "tests/recorder/test_kills.py",
     "tests/recorder/test_reader.py",
     "tests/recorder/test_twins.py",
+    "tests/test_bound_methods.py",
     "tests/test_cells.py",
     "tests/test_measuring.py",
     "tests/test_propagation.py",

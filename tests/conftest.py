@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,54 +36,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             pytest.skip(reason)
 
 
-_BEGUN = pytest.StashKey[dict[Any, Any]]()
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let the tests that wait for a long program come last: it runs while the others do."""
     items.sort(key=lambda item: item.get_closest_marker("begun_early") is not None)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin the programs of `begun_early`, each once, at a low priority: the tests that run meanwhile go first."""
-    begun = session.config.stash[_BEGUN] = {}
-    if session.config.option.collectonly:
-        return
-    for command in {mark.kwargs["command"] for item in session.items for mark in item.iter_markers("begun_early")}:
-        output = tempfile.TemporaryFile("w+")  # noqa: SIM115  (closed when the session ends)
-        begun[command] = (
-            subprocess.Popen(
-                ["nice", "-n", "10", *command(session.config)],
-                cwd=session.config.rootpath,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            ),
-            output,
-        )
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop what nobody waited for."""
-    for process, output in config.stash.get(_BEGUN, {}).values():
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        output.close()
-
-
-@pytest.fixture
-def begun_early(request: pytest.FixtureRequest) -> Callable[[], subprocess.CompletedProcess[str]]:
-    """Wait for the program that this test's mark `begun_early` named, and return how it ended and what it printed."""
-
-    def wait() -> subprocess.CompletedProcess[str]:
-        process, output = request.config.stash[_BEGUN][request.node.get_closest_marker("begun_early").kwargs["command"]]
-        process.wait()
-        output.seek(0)
-        return subprocess.CompletedProcess(process.args, process.returncode, output.read())
-
-    return wait
 
 
 # A shell's background jobs ignore these, and children would inherit it.
@@ -105,6 +59,43 @@ def _hermetic_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("XDG_DATA_HOME", str(home / "data"))
         patch.setenv("ALGOPROF_FLIGHT_DIR", str(home / "flight"))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def begun_early(
+    request: pytest.FixtureRequest, _hermetic_session: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """Begin the programs of the mark `begun_early` with the first test; `begun_early(command)` waits for one to end.
+
+    Each runs once, at a low priority: the tests that run meanwhile go first. A mark's `command` is a function that
+    takes pytest's configuration and an empty folder, and returns what to run.
+    """
+    begun = {}
+    for command in {
+        mark.kwargs["command"] for item in request.session.items for mark in item.iter_markers("begun_early")
+    }:
+        folder = tmp_path_factory.mktemp("begun")
+        with (folder / "output").open("wb") as output:
+            process = subprocess.Popen(
+                ["nice", "-n", "10", *command(request.config, folder)],
+                cwd=request.config.rootpath,
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        begun[command] = process, folder / "output"
+
+    def wait(command: Callable[..., list[str]]) -> subprocess.CompletedProcess[str]:
+        process, output = begun[command]
+        process.wait()
+        return subprocess.CompletedProcess(process.args, process.returncode, output.read_text(errors="replace"))
+
+    yield wait
+    for process, _ in begun.values():
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 @pytest.fixture(autouse=True)

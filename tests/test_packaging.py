@@ -13,8 +13,6 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-pytestmark = pytest.mark.timeout(300)  # it installs from the package index
-
 
 def modules() -> set[str]:
     """Return every module of ours as a wheel names it."""
@@ -22,24 +20,51 @@ def modules() -> set[str]:
     return {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.py")}
 
 
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory) -> Path:
-    """A copy of the files that git knows or would add."""
-    source = tmp_path_factory.mktemp("source")
+def built_and_installed(_config, folder: Path) -> list[str]:
+    """Copy the files that git knows or would add; return what builds an sdist and a wheel, and installs that."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     for name in subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0"):
         if name and (ROOT / name).exists():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, source / name, follow_symlinks=False)
-    return source
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / "source" / name, follow_symlinks=False)
+    script = """
+        "$1" -m build --no-isolation --outdir "$2/built" "$2/source"
+        "$1" -m venv --without-pip "$2/environment"
+        "$1" -m pip --python "$2/environment/bin/python" install -qq --constraint constraints.txt "$2"/built/*.whl
+    """
+    return ["sh", "-ec", script, "sh", sys.executable, str(folder)]
+
+
+pytestmark = [
+    pytest.mark.timeout(300),  # it installs from the package index
+    pytest.mark.begun_early(command=built_and_installed),
+]
 
 
 @pytest.fixture(scope="module")
-def built(sources, tmp_path_factory) -> Path:
+def made(begun_early) -> Path:
+    """A folder with `source`; with the sdist and the wheel built from it; and with the wheel installed, no extras."""
+    done = begun_early(built_and_installed)
+    assert done.returncode == 0, done.stdout
+    return Path(done.args[-1])
+
+
+@pytest.fixture(scope="module")
+def sources(made) -> Path:
+    """A copy of the files that git knows or would add."""
+    return made / "source"
+
+
+@pytest.fixture(scope="module")
+def built(made) -> Path:
     """A folder with the sdist, and with the wheel built from it."""
-    out = tmp_path_factory.mktemp("built")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), str(sources))
-    return out
+    return made / "built"
+
+
+@pytest.fixture(scope="module")
+def installed(made) -> Path:
+    """The folder of programs of a fresh environment with the wheel in it, and no extras."""
+    return made / "environment" / "bin"
 
 
 def run(*command: str, status: int = 0) -> str:
@@ -48,17 +73,6 @@ def run(*command: str, status: int = 0) -> str:
     )
     assert done.returncode == status, done.stdout
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def installed(built, tmp_path_factory) -> Path:
-    """The folder of programs of a fresh environment with the wheel in it, and no extras."""
-    environment = tmp_path_factory.mktemp("environment")
-    run(sys.executable, "-m", "venv", str(environment))
-    (wheel,) = built.glob("*.whl")
-    pip = [str(environment / "bin" / "python"), "-m", "pip"]
-    run(*pip, "install", "-qq", "--constraint", str(ROOT / "constraints.txt"), str(wheel))
-    return environment / "bin"
 
 
 def test_the_wheel_holds_every_module_and_the_type_marker(built):

@@ -39,7 +39,7 @@ OTHER = "python" if backend == "native" else "native"
 needs_compiled = pytest.mark.skipif(backend != "native", reason="records with the writer in Python")
 
 
-def other_writers_tests(config):
+def other_writers_tests(config, _folder):
     """Return the command that has the other writer pass the same tests."""
     full = ["--full"] if config.getoption("--full") else []
     pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not begun_early"]
@@ -51,7 +51,7 @@ def other_writers_tests(config):
 def test_the_other_writer_passes_the_same_tests(begun_early):
     if OTHER == "native" and not list((ROOT / "algoprof" / "recorder").glob("_native*.so")):
         pytest.skip("the compiled writer is not built here")
-    done = begun_early()
+    done = begun_early(other_writers_tests)
     assert done.returncode == 0, done.stdout[-4000:]
 
 

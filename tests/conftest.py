@@ -25,6 +25,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="run the large counts in full, not a twentieth of them")
 
 
+def pytest_configure() -> None:
+    """Keep the caller's settings and keys out of everything."""
+    for name in list(os.environ):
+        if name.startswith(_OURS) and name not in _KEPT:
+            del os.environ[name]
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip a test whose real program is missing and say so; under CI=true a missing one fails it."""
     for marker in item.iter_markers("real"):
@@ -50,11 +57,8 @@ if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
 
 @pytest.fixture(scope="session", autouse=True)
 def _hermetic_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the caller's settings, keys and flight files out of whatever outlives one test."""
+    """Keep the caller's flight files out of whatever outlives one test."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in list(os.environ):
-            if name.startswith(_OURS) and name not in _KEPT:
-                patch.delenv(name)
         home = tmp_path_factory.mktemp("session")
         patch.setenv("XDG_DATA_HOME", str(home / "data"))
         patch.setenv("ALGOPROF_FLIGHT_DIR", str(home / "flight"))

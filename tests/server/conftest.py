@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ collect_ignore = ["projects"]
 
 
 class Serving:
-    """A running `algoprof serve`."""
+    """A running `algoprof serve`, once `wait` has returned."""
 
     def __init__(
         self, data: Path, *directories: Path, env: dict[str, str] | None = None, options: Sequence[str] = ()
@@ -37,12 +38,16 @@ class Serving:
                 text=True,
                 env=os.environ | (env or {}),
             )
-        assert self.process.stdout is not None
-        self.address = self.process.stdout.readline().strip()  # '' if it ends instead
         self.session = requests.Session()
+
+    def wait(self) -> "Serving":
+        """Wait until it serves, or has ended instead; its address is '' then."""
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
         if self.address:
-            self.key = (data / "key").read_text().strip()
+            self.key = (self.data / "key").read_text().strip()
             self.session.headers["Authorization"] = f"Simple {self.key}"
+        return self
 
     @property
     def said(self) -> str:
@@ -81,25 +86,40 @@ class Serving:
         return status
 
 
+_BEGUN = pytest.StashKey[Serving]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the server that many tests share: while it builds, others run."""
+    wanted = any("server" in getattr(item, "fixturenames", ()) and _is_here(item) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        folder = Path(tempfile.mkdtemp(prefix="algoprof-tests-"))
+        directories = [_copy(name, folder) for name in ("plain", "classic", "adk", "traced", "caller", "broken")]
+        env = {"XDG_DATA_HOME": str(folder / "home"), "ALGOPROF_FLIGHT_DIR": str(folder / "flight")}
+        session.config.stash[_BEGUN] = Serving(folder / "data", *directories, env=env)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the server, if the tests have not, and remove what it left."""
+    serving = config.stash.get(_BEGUN, None)
+    if serving is not None:
+        serving.stop()
+        shutil.rmtree(serving.data.parent)
+
+
+def _is_here(item: pytest.Item) -> bool:
+    return item.path.is_relative_to(Path(__file__).parent)
+
+
+def _copy(name: str, directory: Path) -> Path:
+    """Copy one of the projects in `projects/`, so that no test writes among the sources, and return where it is."""
+    return shutil.copytree(PROJECTS / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+
+
 @pytest.fixture(scope="session")
-def projects(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Return a copy of one of the projects in `projects/`, so that no test writes among the sources."""
-    directory = tmp_path_factory.mktemp("projects")
-
-    def copy(name: str) -> Path:
-        target = directory / name
-        if not target.exists():
-            shutil.copytree(PROJECTS / name, target, ignore=shutil.ignore_patterns("__pycache__"))
-        return target
-
-    return copy
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, projects: Callable[[str], Path]) -> Iterator[Serving]:
+def server(request: pytest.FixtureRequest) -> Iterator[Serving]:
     """A server that hosts one project of each kind and one that calls another, and knows the failed `demo/Broken`."""
-    directories = [projects(name) for name in ("plain", "classic", "adk", "traced", "caller", "broken")]
-    serving = Serving(tmp_path_factory.mktemp("server") / "data", *directories)
+    serving = request.config.stash[_BEGUN].wait()
     assert serving.address, serving.said
     yield serving
     assert serving.stop() == 0, serving.said
@@ -113,7 +133,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
     def start(*directories: Path, data: Path | None = None, **options: Any) -> Serving:
         serving = Serving(data or tmp_path / f"server{len(started)}", *directories, **options)
         started.append(serving)
-        return serving
+        return serving.wait()
 
     yield start
     for serving in started:

@@ -10,7 +10,6 @@ from typing import NoReturn
 from algoprof.supervisor import processes
 
 _KILL_SECONDS = 10.0
-_LOOK_SECONDS = 0.01
 
 
 class Guard:
@@ -50,7 +49,8 @@ def _stand(there: int, supervision: int, folder: str) -> NoReturn:
         os.closerange(there + 1, max(os.sysconf("SC_OPEN_MAX"), 4096))
         if not os.read(there, 1):
             _kill(supervision)
-            shutil.rmtree(folder, ignore_errors=True)
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
     finally:
         os._exit(0)
 
@@ -59,10 +59,11 @@ def _kill(supervision: int) -> None:
     """Kill until nobody is left: whoever is killed last may have started another one."""
     until = time.monotonic() + _KILL_SECONDS
     while time.monotonic() < until:
-        left = [pid for pid in processes.pids() if supervision in processes.supervisions_of(pid)]
-        if not left:
+        was_one = False
+        for pid in sorted(processes.pids(), reverse=True):  # the newest first: they have the least time to fork
+            if supervision in processes.supervisions_of(pid):
+                was_one = True
+                with suppress(OSError):  # it has ended
+                    os.kill(pid, signal.SIGKILL)
+        if not was_one:
             return
-        for pid in left:
-            with suppress(OSError):  # it has ended
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_LOOK_SECONDS)

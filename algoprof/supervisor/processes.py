@@ -80,6 +80,18 @@ def catches(pid: int, number: int) -> bool:
     return False
 
 
+def own_children() -> list[int]:
+    """Return this process's children, guards left out; far quicker than `descendants`, and nobody where it cannot be.
+
+    The process has one thread.
+    """
+    try:
+        listed = Path(f"/proc/self/task/{os.getpid()}/children").read_bytes().split()
+        return [int(pid) for pid in listed if Path(f"/proc/{int(pid)}/comm").read_bytes().strip() != GUARD.encode()]
+    except (OSError, ValueError):  # one is gone meanwhile, or the kernel does not list them
+        return []
+
+
 def supervisions_of(pid: int) -> list[int]:
     """Return the numbers of the supervisions that a process was started under, the outermost first.
 

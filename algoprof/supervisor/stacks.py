@@ -34,11 +34,13 @@ class Stacks:
 
     def __init__(self) -> None:
         _tidy()
-        self.folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
+        self.folder = _made()
+        """Where it is; empty if there is no place for it."""
 
     def close(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def ask(self, recorded: list[Recorded], pids: Collection[int]) -> str:
         """Have each process write the stack of each of its threads, and return what they wrote within 0.15 s.
@@ -112,9 +114,20 @@ def _size(path: Path) -> int:
         return 0
 
 
+def _made() -> str:
+    try:
+        return tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")
+    except OSError:
+        return ""
+
+
 def _tidy() -> None:
     """Remove the folders of supervisors that were killed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    try:
+        place = Path(tempfile.gettempdir())
+    except OSError:  # there is no such place
+        return
+    for folder in place.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         try:
             if folder.lstat().st_uid == os.getuid() and not Path(f"/proc/{pid}").exists():

@@ -27,6 +27,7 @@ _TAKEN = {
 _SAMPLE_SECONDS = 0.2
 _FOR_EVER = 3600.0
 _KILL_SECONDS = 10.0
+_SWEEP_SECONDS = 0.004
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,21 +219,36 @@ class _Supervision:
                 self._send(pid, signal.SIGTERM)
             self._send(pid, signal.SIGCONT)
         until = time.monotonic() + self._grace
-        while self._reap() and self._everybody() and time.monotonic() < until:
+        while self._reap() and self._left() and time.monotonic() < until:
             self._pause(min(0.05, until - time.monotonic()))
         killed = False
         until = time.monotonic() + _KILL_SECONDS
         while self._reap() and time.monotonic() < until:
-            left = self._everybody()
+            left = self._left()
             if not left:
                 break
             killed = True
             for pid in left:
                 self._send(pid, signal.SIGKILL)
-            self._pause(0.002)
+            self._kill_children()
         while self._status is None and self._reap() and time.monotonic() < until:
             self._pause(0.002)
         return killed
+
+    def _kill_children(self) -> None:
+        """For a moment, kill whoever loses its parent: of those that fork faster than one looks, each comes here."""
+        until = time.monotonic() + _SWEEP_SECONDS
+        while time.monotonic() < until:
+            for pid in self._children():
+                self._send(pid, signal.SIGKILL)
+            self._reap()
+
+    def _left(self) -> list[int]:
+        """Return whoever is left: those that are here and gone while one looks lose their parents, and come here."""
+        return self._everybody() or self._children()
+
+    def _children(self) -> list[int]:
+        return [pid for pid in processes.own_children() if pid not in self._others]
 
     def _everybody(self) -> list[int]:
         """Return the processes that the program has started, itself included."""

@@ -49,6 +49,14 @@ def status(pid: int) -> Status | None:
         return None
 
 
+def delayed_ns(pid: int) -> int:
+    """Return for how long a process was ready to run and found no processor, its first thread alone; 0 if unknown."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_bytes().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def descendants(pid: int, besides: Collection[int] = ()) -> list[int]:
     """Return the processes that descend from one, guards and those that have ended left out.
 

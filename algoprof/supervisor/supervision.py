@@ -200,6 +200,7 @@ class _Supervision:
             {pid: one.cpu_ns for pid, one in found.items() if one is not None},
             self._reaped_ns,
             throttling[2] if throttling is not None else None,
+            {pid: processes.delayed_ns(pid) for pid in found},
         )
 
     def _judge(self, recorded: list[Recorded]) -> Verdict:

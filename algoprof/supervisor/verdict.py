@@ -1,6 +1,6 @@
 """What a program was doing at the end, judged from outside: by its processor time and its heartbeat."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 WINDOW_NS = 600_000_000
 """How far back a verdict looks."""
@@ -18,17 +18,23 @@ class Sample:
         cpu_ns: processor time of each of its processes, by pid.
         ended_ns: that of those that have ended and were not waited for by another one.
         throttled_ns: for how long its control group was held back; None without a quota.
+        delayed_ns: for how long each process was ready to run and found no processor, by pid.
     """
 
     at_ns: int
     cpu_ns: dict[int, int]
     ended_ns: int = 0
     throttled_ns: int | None = None
+    delayed_ns: dict[int, int] = field(default_factory=dict)
 
     def used_since(self, before: "Sample") -> int:
         """Return the processor time that was used after another sample."""
         now = sum(self.cpu_ns.values()) + self.ended_ns
         return max(0, now - sum(before.cpu_ns.values()) - before.ended_ns)
+
+    def delayed_since(self, before: "Sample") -> int:
+        """Return for how long processes found no processor after another sample."""
+        return sum(now - before.delayed_ns.get(pid, now) for pid, now in self.delayed_ns.items())
 
     def busiest_since(self, before: "Sample") -> int:
         """Return the pid of the process that used most after another sample; 0 if there is none."""
@@ -74,6 +80,12 @@ def judge(first: Sample, last: Sample, *, stopped: bool, beat_ns: int) -> Verdic
 
     >>> judge(Sample(0, {7: 0}), Sample(10**9, {7: 10**9}), stopped=False, beat_ns=10**8).kind
     'native'
+
+    On a machine that is busy with others it does not wait, though it hardly runs:
+
+    >>> starved = Sample(10**9, {7: 10**8}, delayed_ns={7: 9 * 10**8})
+    >>> judge(Sample(0, {7: 0}, delayed_ns={7: 0}), starved, stopped=False, beat_ns=0).kind
+    'running'
     """
     passed = max(1, last.at_ns - first.at_ns)
     cpu = last.used_since(first)
@@ -83,7 +95,7 @@ def judge(first: Sample, last: Sample, *, stopped: bool, beat_ns: int) -> Verdic
         kind = "stopped"
     elif held > passed * _HELD_BACK:
         kind = "throttled"
-    elif cpu < passed * _QUIET:
+    elif cpu + last.delayed_since(first) < passed * _QUIET:
         kind = "blocked"
     elif silent is None:
         kind = "running"

@@ -64,7 +64,7 @@ def test_on_a_full_disk_the_program_runs_and_its_profile_alone_is_lost(run):
     )  # fmt: skip
     assert (done.status, done.out) == (124, "runs\n")
     assert "no flight file, so a kill will lose the profile" in done.err
-    assert (done.report["profiles"], done.report["verdict"]["kind"]) == ([], "blocked")
+    assert (done.report["profiles"], done.report["timed_out"]) == ([], True)
 
 
 def test_without_any_temporary_folder_it_runs_and_shows_no_stacks(script):
@@ -81,7 +81,7 @@ def test_without_any_temporary_folder_it_runs_and_shows_no_stacks(script):
 def test_with_its_streams_closed_it_runs_and_saves_the_profile(script, supervised, tmp_path):
     path = script("raise SystemExit(3)")
     line = [*map(str, supervised), "--output", str(tmp_path / "saved"), str(path)]
-    for closed in ((0,), (0, 1), (0, 1, 2)):
+    for closed in ((0,), (0, 1, 2)):
         status = subprocess.run(
             line, stderr=subprocess.DEVNULL, check=False, preexec_fn=lambda those=closed: list(map(os.close, those))
         ).returncode
@@ -127,7 +127,7 @@ def test_no_process_descriptor_or_signal_handler_is_left(run_python):
 
 
 def test_a_guard_that_was_killed_is_not_missed(script, supervised):
-    path = script("import time\nprint('ready', flush=True)\ntime.sleep(1)\nraise SystemExit(3)")
+    path = script("import time\nprint('ready', flush=True)\ntime.sleep(0.5)\nraise SystemExit(3)")
     with subprocess.Popen([*supervised, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

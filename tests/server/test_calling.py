@@ -12,6 +12,13 @@ import requests
 PLAIN = "local/plain"
 
 
+def wait_for(path):
+    deadline = time.monotonic() + 20
+    while not path.exists():
+        assert time.monotonic() < deadline, path
+        time.sleep(0.01)
+
+
 def test_a_result_comes_in_the_platforms_envelope(server):
     answer = server.call(PLAIN, {"cities": [1, 2.5, None, True]})
     assert answer["result"] == {"cities": [1, 2.5, None, True]}
@@ -101,9 +108,9 @@ def test_stdout_and_stderr_come_in_order_when_asked_for(server):
     assert answer["metadata"]["stdout"] == "out\ngrün\nunfinished"
 
 
-def test_what_is_printed_late_goes_to_nobody(server):
-    server.call(PLAIN, {"do": "late"})
-    time.sleep(0.5)  # the algorithm prints 0.2 s after its answer
+def test_what_is_printed_late_goes_to_nobody(server, tmp_path):
+    server.call(PLAIN, {"do": "late", "printed": str(tmp_path / "printed")})
+    wait_for(tmp_path / "printed")
     assert server.call(f"{PLAIN}?stdout=true", 1)["metadata"]["stdout"] == ""
 
 
@@ -197,12 +204,12 @@ def test_a_reply_that_is_none_is_told_and_the_worker_replaced(server):
 def test_at_the_timeout_the_answer_has_what_was_printed_so_far(server):
     began = time.monotonic()
     answer = server.call(f"{PLAIN}?timeout=0.7", {"do": "hang"})
-    assert 0.7 <= time.monotonic() - began < 1.2
+    assert 0.7 <= time.monotonic() - began < 3
     assert answer["error"]["error_type"] == "TimeoutError"
     assert "700 milliseconds" in answer["error"]["message"]
     assert answer["metadata"]["stdout"].endswith("before the hang\nhalf a line")
     told = answer["metadata"]["algoprof"]
-    assert told["queue"] + told["load"] + told["run"] == pytest.approx(0.7, abs=0.1)
+    assert 0.5 < told["queue"] + told["load"] + told["run"] < 2
     assert server.call(PLAIN, {"do": "counted"})["result"] == 1
 
 
@@ -222,15 +229,16 @@ def _runs(pid):
         return False
 
 
-def test_time_in_the_queue_counts(server):
+def test_time_in_the_queue_counts(server, tmp_path):
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(server.call, PLAIN, {"do": "sleep", "seconds": 1.5})
-        time.sleep(0.3)  # the first must have begun
+        begun = tmp_path / "begun"
+        first = pool.submit(server.call, PLAIN, {"do": "sleep", "seconds": 1.5, "begun": str(begun)})
+        wait_for(begun)
         second = server.call(f"{PLAIN}?timeout=0.5", 1)
         assert first.result()["result"] == 1.5
     assert second["error"]["error_type"] == "TimeoutError"
     assert second["metadata"]["duration"] == 0
-    assert second["metadata"]["algoprof"]["queue"] == pytest.approx(0.5, abs=0.1)
+    assert 0.45 < second["metadata"]["algoprof"]["queue"] < 1.5
 
 
 def test_calls_at_once_are_answered_each_with_its_own(server, scaled):
@@ -262,8 +270,8 @@ def test_raw_gives_the_bare_result(server):
 def test_void_answers_at_once_and_runs_all_the_same(server):
     before = server.call(PLAIN, {"do": "counted"})["result"]
     began = time.monotonic()
-    answer = server.call(f"{PLAIN}?output=void", {"do": "sleep", "seconds": 1})
-    assert time.monotonic() - began < 0.9
+    answer = server.call(f"{PLAIN}?output=void", {"do": "sleep", "seconds": 2})
+    assert time.monotonic() - began < 1.9
     assert answer["async"] is True
     assert answer["request_id"].startswith("req-")
     assert server.call(PLAIN, {"do": "counted"})["result"] == before + 2

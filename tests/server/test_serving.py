@@ -38,6 +38,7 @@ def gone(pids, patience=5):
     while time.monotonic() < deadline:
         if not any(Path(f"/proc/{pid}").exists() for pid in pids):
             return True
+        time.sleep(0.01)
     return False
 
 
@@ -56,8 +57,8 @@ def test_a_signal_stops_it_with_all_it_started(serve, project, number):
     assert len(workers) == 1
     with_call = threading.Thread(target=lambda: answers.append(serving.post("local/echo", 50)))
     with_call.start()
-    while not Path(f"/proc/{workers[0]}/wchan").exists() or not _sleeps(workers[0]):
-        pass
+    while not _sleeps(workers[0]):
+        time.sleep(0.01)
     began = time.monotonic()
     assert serving.stop(number) == 0
     assert time.monotonic() - began < 5
@@ -109,6 +110,7 @@ def building(project, tmp_path):
         )
     while not begun.exists() or not begun.read_text().endswith("\n"):
         assert process.poll() is None, (tmp_path / "stderr").read_text()
+        time.sleep(0.01)
     yield process, [*children(process.pid), *map(int, begun.read_text().split())]
     process.kill()
     process.communicate(timeout=20)

@@ -78,9 +78,14 @@ def crash():
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
-def late():
-    """Print after the answer."""
-    threading.Timer(0.2, print, ["much too late"]).start()
+def late(printed):
+    """Print after the answer, and make a file then."""
+
+    def after():
+        print("much too late", flush=True)
+        Path(printed).touch()
+
+    threading.Timer(0.2, after).start()
     return "early"
 
 
@@ -142,6 +147,9 @@ def garbage(text):
     time.sleep(1000)
 
 
-def sleep(seconds):
+def sleep(seconds, begun=None):
+    """Sleep; make a file when that begins."""
+    if begun is not None:
+        Path(begun).touch()
     time.sleep(seconds)
     return seconds

@@ -29,10 +29,11 @@ check: $(VENV)/.installed-dev ## ruff, its formatter and mypy
 	@$(PYTHON_IN_VENV) -m ruff format --quiet --check . || { echo "the files above are not formatted: make format"; exit 1; }
 	@$(PYTHON_IN_VENV) -m mypy
 
-bench: $(VENV)/.installed-dev ## the cost of a section, of a cold start and of a timeout, beside the peers
+bench: $(VENV)/.installed-dev ## the cost of a section, of a cold start, of a timeout and of stack samples
 	@$(PYTHON_IN_VENV) benchmarks/section_cost.py
 	@$(PYTHON_IN_VENV) benchmarks/cold_start.py
 	@$(PYTHON_IN_VENV) benchmarks/watcher_cost.py
+	@$(PYTHON_IN_VENV) benchmarks/sampler_cost.py
 
 format: $(VENV)/.installed-dev ## format the code
 	@$(PYTHON_IN_VENV) -m ruff format .
@@ -47,7 +48,7 @@ clean: ## remove what was made here, .venv included
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache demo.algoprof
 	find algoprof exporters tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
-COMPILED := setup.py $(wildcard algoprof/recorder/_native*.p*) $(wildcard algoprof/recorder/_*.h)
+COMPILED := setup.py $(foreach kind,pyx pxi h,$(wildcard algoprof/recorder/_*.$(kind)))
 
 $(VENV)/.installed: pyproject.toml constraints.txt tools/environment.sh $(COMPILED)
 	@tools/environment.sh $(VENV) all

@@ -14,6 +14,7 @@ from algoprof.supervisor.flights import Recorded
 from algoprof.supervisor.supervision import Ending
 
 _MIB = 1024 * 1024
+_WORTH_TELLING = 0.05  # of all samples
 
 
 def profiles(ending: Ending, timeout: float | None) -> list[Profile]:
@@ -51,9 +52,18 @@ def as_text(ending: Ending, timeout: float | None) -> Iterator[str]:
 
 
 def _telling(found: list[Profile]) -> list[Profile]:
-    """Leave out what has nothing to tell: the time outside every run, where no section was entered there."""
-    with_sections = [profile for profile in found if any(root.children for root in profile.roots)]
-    return with_sections or found
+    """Leave out what has nothing to tell: the time outside every run, where no section and few samples are there."""
+    seen = sum(_seen(profile) for profile in found)
+    telling = [
+        profile
+        for profile in found
+        if any(root.children for root in profile.roots) or _seen(profile) > seen * _WORTH_TELLING
+    ]
+    return telling or found
+
+
+def _seen(profile: Profile) -> int:
+    return sum(sample.count for sample in profile.samples)
 
 
 def _headline(ending: Ending, timeout: float | None) -> str:

@@ -13,6 +13,7 @@ import click
 from algoprof.cli.output import Output
 from algoprof.cli.printing import printable
 from algoprof.errors import AlgoprofError, ProfileFileError
+from algoprof.exporters.formats.collapsed import collapsed
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import name
 from algoprof.profiles.codec import to_json
@@ -28,7 +29,12 @@ _MAGIC = layout.MAGIC.to_bytes(8, sys.byteorder)
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="What to write."
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "collapsed"]),
+    default="text",
+    show_default=True,
+    help="What to write.",
 )
 @click.option(
     "--output",
@@ -42,7 +48,12 @@ def command(file: Path, form: str, output: Path | None) -> None:
     """
     destination = Output(output)
     found = _read(file)
-    destination.write(json.dumps(_as_json(found), indent=2) + "\n" if form == "json" else "\n".join(_texts(found)))
+    if form == "json":
+        destination.write(json.dumps(_as_json(found), indent=2) + "\n")
+    elif form == "collapsed":
+        destination.write(_collapsed(file, found))
+    else:
+        destination.write("\n".join(_texts(found)))
 
 
 def _read(file: Path) -> Profile | Flight:
@@ -91,12 +102,25 @@ def _as_json(found: Profile | Flight) -> dict[str, object]:
     }
 
 
+def _collapsed(file: Path, found: Profile | Flight) -> str:
+    profiles = [found] if isinstance(found, Profile) else _all(found)
+    text = collapsed(profiles)
+    if not text:
+        raise AlgoprofError(
+            f"{printable(str(file))} has no stack samples: `algoprof run` takes them, and ALGOPROF_SAMPLER=on elsewhere"
+        )
+    return text
+
+
+def _all(flight: Flight) -> list[Profile]:
+    return [*flight.cumulative, *(run for run in flight.runs if run.outcome in ("open", "killed"))]
+
+
 def _texts(found: Profile | Flight) -> Iterator[str]:
     if isinstance(found, Profile):
         yield render(found)
         return
     state = "running" if found.alive else "dead"
     yield f"{name(found.program, 60)}, process {found.pid}, {state}; {len(found.runs)} runs are still readable\n"
-    unfinished = [run for run in found.runs if run.outcome in ("open", "killed")]
-    for profile in (*found.cumulative, *unfinished):
+    for profile in _all(found):
         yield render(profile)

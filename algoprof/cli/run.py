@@ -12,7 +12,7 @@ _OURS = 125
 _LONGEST_TIMEOUT = 1e9
 _AS_COMMAND = "algoprof.run.as_command"
 _PROGRAM = "algoprof.run.program"
-_TAKES_VALUE = ("--timeout", "--grace", "--output")
+_TAKES_VALUE = ("--timeout", "--grace", "--output", "--sampler", "--sample-rate")
 
 
 class _Misuse(click.UsageError):
@@ -27,7 +27,7 @@ class _Command(click.Command):
         try:
             return super().parse_args(ctx, own)
         except click.UsageError as error:
-            raise _Misuse(error.message, error.ctx) from error
+            raise _Misuse(error.format_message(), error.ctx) from error
 
 
 def _divided(arguments: list[str]) -> tuple[list[str], tuple[str, ...], bool]:
@@ -68,6 +68,12 @@ def _not_negative(_context: click.Context, parameter: click.Parameter, value: fl
     callback=_not_negative,
     help="Seconds between SIGTERM and SIGKILL.",
 )
+@click.option(
+    "--sampler",
+    type=click.Choice(["internal", "external", "off"]),
+    help="Who samples its stacks: the program itself (the default), py-spy from outside, or nobody.",
+)
+@click.option("--sample-rate", type=click.IntRange(1, 1000), metavar="HZ", help="Samples per second.  [default: 100]")
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
 @click.option("--json", "json_wanted", is_flag=True, help="Report as JSON, on stderr.")
 @click.option(
@@ -80,6 +86,8 @@ def command(  # noqa: PLR0917  (click passes them by name)
     ctx: click.Context,
     timeout: float | None,
     grace: float,
+    sampler: str | None,
+    sample_rate: int | None,
     module: str | None,
     json_wanted: bool,
     output: Path | None,
@@ -99,7 +107,14 @@ def command(  # noqa: PLR0917  (click passes them by name)
     from algoprof.cli import running  # noqa: PLC0415  (it imports what only Linux has)
 
     line = _command_line(module, ctx.meta[_PROGRAM], as_command=ctx.meta[_AS_COMMAND])
-    return running.run(line, timeout=timeout, grace=grace, json_wanted=json_wanted, output=output)
+    return running.run(
+        line,
+        timeout=timeout,
+        grace=grace,
+        sampling=running.Sampling(sampler, sample_rate),
+        json_wanted=json_wanted,
+        output=output,
+    )
 
 
 def _command_line(module: str | None, program: tuple[str, ...], *, as_command: bool) -> list[str]:

@@ -9,7 +9,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -26,19 +26,40 @@ from algoprof.supervisor.supervision import Ending, supervise
 _TIMED_OUT, _OURS, _NOT_EXECUTABLE, _NOT_FOUND = 124, 125, 126, 127
 
 
-def run(line: list[str], *, timeout: float | None, grace: float, json_wanted: bool, output: Path | None) -> int:
+class Sampling(NamedTuple):
+    """How its stacks are sampled.
+
+    Args:
+        by: `internal`, `external` or `off`; None is what the environment says, and `internal` if that says nothing.
+        rate: samples per second; None is what the environment says.
+    """
+
+    by: str | None
+    rate: int | None
+
+
+def run(
+    line: list[str],
+    *,
+    timeout: float | None,
+    grace: float,
+    sampling: Sampling,
+    json_wanted: bool,
+    output: Path | None,
+) -> int:
     """Run a command line under a timeout, report on stderr, and return what to exit with.
 
     Args:
         line: the program and its arguments.
         timeout: seconds until it is asked to end; None for as long as it takes.
         grace: seconds from then until it is killed.
+        sampling: how its stacks are sampled.
         json_wanted: whether the report is for scripts.
         output: where to save the profile, if anywhere.
     """
     try:
         destination = Output(output) if output is not None else None
-        ending = _supervised(line, timeout, grace)
+        ending = _supervised(line, timeout, grace, sampling)
     except _CannotStart as error:
         complain(f"{shlex.join(line)[:200]}: {error.reason}")
         return error.status
@@ -75,10 +96,11 @@ class _CannotStart(Exception):  # noqa: N818  (an answer)
         self.status = status
 
 
-def _supervised(line: list[str], timeout: float | None, grace: float) -> Ending:
+def _supervised(line: list[str], timeout: float | None, grace: float, sampling: Sampling) -> Ending:
     flights, stacks = Flights(), Stacks()
+    own = {None: None, "internal": "on"}.get(sampling.by, "off")
     try:
-        environment = commands.environment(timeout, flights.supervision, stacks.folder)
+        environment = commands.environment(timeout, flights.supervision, stacks.folder, sampler=own, rate=sampling.rate)
         return supervise(line, environment, flights, stacks, timeout=timeout, grace=grace)
     except FileNotFoundError:
         raise _CannotStart("there is no such program", _NOT_FOUND) from None

@@ -15,6 +15,7 @@ from algoprof.errors import ProfileFileError
 from algoprof.profiles.buckets import BUCKET_COUNT
 from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import Histogram
+from algoprof.profiles.sample_tables import samples_from_json, samples_to_json
 from algoprof.profiles.tree import Node, Profile, Span
 
 VERSION = 1
@@ -84,6 +85,8 @@ def _fields_of(record: Profile | Node | Span | Environment) -> dict[str, Any]:
         value = getattr(record, field.name)
         if isinstance(value, Histogram):
             values[field.name] = [list(bucket) for bucket in value.buckets]
+        elif field.name == "samples":
+            values[field.name] = samples_to_json(value) if value else {}
         elif isinstance(value, tuple):
             values[field.name] = [_fields_of(item) for item in value]
         elif isinstance(value, Environment):
@@ -102,6 +105,7 @@ def _profile(data: dict[str, Any]) -> Profile:
         **{
             **values,
             "roots": tuple(_node(root, "roots", 0) for root in values.get("roots", ())),
+            "samples": samples_from_json(values["samples"]) if "samples" in values else (),
             "environment": Environment(**_checked(values.get("environment", {}), Environment, "environment")),
         }
     )
@@ -158,7 +162,7 @@ def _checked(data: object, kind: type[Profile | Node | Span | Environment], wher
                 raise ValueError(f"{where}: {field.name!r} is missing")
             continue
         value = data[field.name]
-        if not _fits(value, field.type):
+        if field.name != "samples" and not _fits(value, field.type):
             raise ValueError(f"{where}: {field.name!r} cannot be {value!r:.80}")
         values[field.name] = value
     return values

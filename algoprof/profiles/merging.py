@@ -1,9 +1,11 @@
 """Many profiles into one: the same paths add up, nothing is lost but which run was which."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from algoprof.profiles.environment import merge_environments
 from algoprof.profiles.histogram import EMPTY
+from algoprof.profiles.samples import heaviest, rescaled
 from algoprof.profiles.tree import Node, Profile, Span
 
 _SPANS_PER_KIND = 1  # a merged node keeps as many samples as a recorded one
@@ -38,7 +40,32 @@ def merge(profiles: Iterable[Profile], name: str = "") -> Profile:
         dropped=sum(profile.dropped for profile in every),
         inexact=any(profile.inexact for profile in every),
         environment=merge_environments(profile.environment for profile in every),
+        **merged_samples(every),
     )
+
+
+def merged_samples(profiles: Iterable[Profile]) -> dict[str, Any]:
+    """Return what profiles together have of samples, as fields of a `Profile`, in the shortest of their intervals."""
+    sampled = [profile for profile in profiles if profile.sample_interval_ns]
+    if len(sampled) <= 1:
+        first = sampled[0] if sampled else Profile("", ())
+        return {name: getattr(first, name) for name in _SAMPLE_FIELDS}
+    interval = min(profile.sample_interval_ns for profile in sampled)
+    samples, left_out = heaviest(
+        sample for one in sampled for sample in rescaled(one.samples, one.sample_interval_ns, interval)
+    )
+    before = sum(round(one.samples_left_out * one.sample_interval_ns / interval) for one in sampled)
+    samplers = {one.sampler for one in sampled}
+    return {
+        "samples": samples,
+        "sample_interval_ns": interval,
+        "samples_left_out": left_out + before,
+        "samples_folded": sum(one.samples_folded for one in sampled),
+        "sampler": samplers.pop() if len(samplers) == 1 else "several",
+    }
+
+
+_SAMPLE_FIELDS = ("samples", "sample_interval_ns", "samples_left_out", "samples_folded", "sampler")
 
 
 def merge_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import EMPTY, Histogram
+from algoprof.profiles.samples import Sample
 
 RunOutcome = Literal["ok", "error", "open", "killed", "merged"]
 """How a run ended: returned, raised, still open, cut off with its process; or: many runs merged into one tree."""
@@ -199,6 +200,11 @@ class Profile:
         pid: the process.
         program: what that process runs.
         environment: what was around the run and explains its times.
+        samples: where its threads were seen, the heaviest first; empty if nobody looked.
+        sample_interval_ns: what one count of a sample stands for; 0 if nobody looked.
+        samples_left_out: counts of samples that were too many to keep.
+        samples_folded: counts, in the whole process, of stacks that found no room: they stand at the part that did.
+        sampler: who looked: `signal`, `thread` or `py-spy`; empty if nobody did.
     """
 
     name: str
@@ -224,6 +230,11 @@ class Profile:
     pid: int = 0
     program: str = ""
     environment: Environment = field(default_factory=Environment)
+    samples: tuple[Sample, ...] = ()
+    sample_interval_ns: int = 0
+    samples_left_out: int = 0
+    samples_folded: int = 0
+    sampler: str = ""
 
     @property
     def duration(self) -> float:
@@ -234,6 +245,11 @@ class Profile:
     def cpu_time(self) -> float | None:
         """Processor time of the whole process during the run, in seconds; None if not measured."""
         return None if self.cpu_ns is None else self.cpu_ns / 1e9
+
+    @property
+    def sample_interval(self) -> float:
+        """Seconds that one count of a sample stands for; 0 if nobody looked."""
+        return self.sample_interval_ns / 1e9
 
     @property
     def budget_used_ratio(self) -> float | None:

@@ -1,6 +1,6 @@
 """The cold half of the writer: what an enter or a leave needs only now and then. Both writers share it."""
 
-from _thread import _local, get_native_id  # threading would add a tenth to a cold start
+from _thread import _local, get_ident, get_native_id  # threading would add a tenth to a cold start
 from contextvars import ContextVar
 from itertools import count
 from os import urandom
@@ -322,6 +322,7 @@ class ColdWriter:
         except IndexError:
             block = self._new_block()
         self._words[block.home + at.BLOCK_THREAD] = get_native_id()
+        self._words[block.home + at.BLOCK_IDENT] = get_ident()
         self.threads.block = block
         self.threads.lease = self.make_lease(block, self._ended if block is not self._shared else [])
         return block

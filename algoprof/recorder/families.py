@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
-from algoprof.profiles.merging import merge, merge_nodes
+from algoprof.profiles.merging import merge, merge_nodes, merged_samples
 from algoprof.profiles.tree import Node, Profile
 from algoprof.recorder import layout as at
 from algoprof.recorder.directory import flight_files
@@ -59,6 +59,7 @@ def with_workers(run: Profile, others: Iterable[Profile]) -> Profile:
         folded=run.folded + sum(part.folded for part in parts),
         dropped=run.dropped + sum(part.dropped for part in parts),
         inexact=run.inexact or any(part.inexact for part in parts),
+        **merged_samples([run, *parts]),
     )
 
 

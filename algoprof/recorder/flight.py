@@ -127,6 +127,11 @@ class FlightFile:
             self.words[at.HEADER_SEGMENTS] = segment + 1
             return segment * at.SEGMENT_BYTES
 
+    def is_taking(self) -> bool:
+        """Whether the calling thread is in the middle of taking something into use: a signal handler asks."""
+        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  (what threading asks it)
+        return owned
+
     def name(self, name: str, module: str = "", line: int = 0) -> int:
         """Return the number of a name; where it was first seen written is kept with it.
 

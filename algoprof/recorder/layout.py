@@ -10,12 +10,15 @@ A sparse file of 64 KiB segments, mapped whole and backed segment by segment as 
                   ATTRIBUTES  256 slots: attributes of open sections, for one block
                   FOLDED      in the directory's totals: pid and start time of the last processes added to them
                   ENVIRONMENT a record for each slot of the run table, and one for the process
+                  STACKS      2048 nodes of a tree of stack samples; the first two of a tree are its header
+                  CODES       256 slots: the functions in one such tree
 
 Everything is little-endian and made of 8-byte words; `*_AT` are byte offsets, the constants of a record are word
 offsets within it. A record is referred to by its byte offset / 64, so that a reference fits into 32 bits; 0 is none.
-Each block has one writer, its thread. What makes a record visible is written last: a node's run serial, an open
-entry's node, a run's serial, a name's count, a segment's count, the magic. A node row's sequence number is odd while
-its writer changes the row; whoever reads it twice the same and even has read a true row.
+Each block and each tree of samples has one writer, a thread. What makes a record visible is written last: a node's run
+serial, an open entry's node, a run's serial, a sample's kind, a name's count, a segment's count, the magic. A node
+row's sequence number is odd while its writer changes the row; whoever reads it twice the same and even has read a true
+row.
 """
 
 import struct
@@ -29,7 +32,7 @@ FILE_BYTES = SEGMENT_BYTES * SEGMENT_COUNT  # 48 MiB
 UNIT = 64  # what references count in
 
 # Segment kinds, in the directory.
-NAMES, HOME, NODES, OPENS, ATTRIBUTES, ENVIRONMENT, FOLDED = 1, 2, 3, 4, 5, 6, 7
+NAMES, HOME, NODES, OPENS, ATTRIBUTES, ENVIRONMENT, FOLDED, STACKS, CODES = 1, 2, 3, 4, 5, 6, 7, 8, 9
 
 # The header page.
 HEADER_MAGIC = 0
@@ -110,6 +113,7 @@ BLOCK_STATE = 0
 BLOCK_THREAD = 1  # native id
 BLOCK_UNLISTED = 2  # occurrences open that found no entry
 BLOCK_DROPPED = 3  # attributes left out or cut
+BLOCK_IDENT = 4  # what Python calls the thread
 BLOCK_LIVE, BLOCK_FREE, BLOCK_SHARED, BLOCK_TOTALS = 1, 2, 3, 4
 BLOCK_SEGMENTS = 32  # 2 MiB a thread
 HOME_OPENS_AT = 512
@@ -196,6 +200,33 @@ ENVIRONMENT_GC_PAUSED = 13  # nanoseconds
 ENVIRONMENT_CPU = 14  # nanoseconds, of the process
 ENVIRONMENT_COUNTERS_END = 15
 ENVIRONMENT_BEFORE = 16  # added to a counter's word: what the process's counter was when the run began
+
+# A tree of stack samples: runs and their open sections, outermost first, and below them frames, outermost first. Its
+# first segment's directory entry names itself as the owner, and the others of it name that one.
+STACK_BYTES = 32
+STACK_WORDS = STACK_BYTES // 8
+STACKS_PER_SEGMENT = SEGMENT_BYTES // STACK_BYTES
+STACK_SEGMENTS = 16
+STACKS_INTERVAL = 0  # its header: nanoseconds between two ticks
+STACKS_CODES = 1  # how many there are
+STACKS_NODES = 2  # how many were ever taken into use, the header's two included
+STACKS_FOLDED = 3  # ticks that count at a node above their own, since there was no room
+STACKS_SAMPLER = 4  # who took the samples
+BY_SIGNAL, BY_THREAD, SIGNAL_LOST = 1, 2, 4  # flags
+FIRST_STACK = 2
+STACK_LINK = 0  # number of the parent's node (32 bits; 0 is none), number of the name or of the code (32)
+STACK_KIND = 1  # kind (32 bits; 0 for a free node), and what goes with it (32): a frame's line, an open run's serial
+STACK_TICKS = 2  # counted here, and at none of the nodes below
+STACK_SAMPLES = 3  # in so many samples
+STACK_RUN, STACK_SECTION, STACK_FRAME = 1, 2, 3  # kinds
+STACK_BESIDE, STACK_CUT = 4, 5  # more: the frames below are not the main thread's; more frames were above those below
+STACK_DEPTH = 128  # frames of a sample, the innermost
+
+CODE_BYTES_EACH = 256
+CODES_PER_SEGMENT = SEGMENT_BYTES // CODE_BYTES_EACH
+CODE_LIMIT = 4096  # functions in a tree
+CODE_HEAD = struct.Struct("<HHI")  # bytes of the name, bytes of the file, first line
+CODE_NAME_MAX, CODE_FILE_MAX = 96, 152
 
 SEGMENT_WORDS = SEGMENT_BYTES // 8
 FOLDED_LIMIT = SEGMENT_WORDS // 2  # processes that the directory's totals remember by name

@@ -47,6 +47,8 @@ _loaded_reader: "ModuleType | None" = None
 _origin: Origin | None = None
 _shares: "Shares | None" = None
 _may_have_workers = False
+_sampler: "ModuleType | None" = None
+_wants_samples: "tuple[str, int] | None" = None
 _lock = RLock()
 _FORK_PATIENCE_SECONDS = 1.0
 
@@ -212,6 +214,7 @@ def _start() -> RunTable:
         _table = table
         _close_at_exit()
         _serve_supervisor()
+        _begin_sampling()
         return table
 
 
@@ -224,6 +227,47 @@ def _serve_supervisor() -> None:
             supervised.begin(_flight, folder, beat)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             count_error()
+
+
+SAMPLER, SAMPLE_RATE = "ALGOPROF_SAMPLER", "ALGOPROF_SAMPLE_RATE"
+"""Variables that say whether, and how many times per second, stacks are sampled."""
+
+
+def sample(choice: str, rate: int) -> None:
+    """Sample stacks from now on, or no more; from the first recording on, if there was none.
+
+    Args:
+        choice: `on`, `thread` or `off`.
+        rate: samples per second.
+    """
+    global _wants_samples  # noqa: PLW0603  (once per process)
+    with _lock:
+        _wants_samples = choice, rate
+        if _table is not None:
+            _begin_sampling()
+
+
+def _begin_sampling() -> None:
+    global _sampler  # noqa: PLW0603  (once per process)
+    choice, rate = _wants_samples or (os.environ.get(SAMPLER, ""), _sample_rate())
+    if _table is None or _flight is None or (choice not in ("on", "thread") and _sampler is None):
+        return
+    try:
+        from algoprof.recorder import sampler  # noqa: PLC0415  (few want it)
+
+        _sampler = sampler
+        sampler.begin(_table, _flight, count_error, choice if choice in sampler.CHOICES else "off", rate)
+    except OutOfSpace:
+        _flight.count_error()
+    except Exception:  # noqa: BLE001  (the profiler never breaks the program)
+        count_error()
+
+
+def _sample_rate() -> int:
+    try:
+        return min(max(int(os.environ.get(SAMPLE_RATE, "100")), 1), 1000)
+    except ValueError:
+        return 100
 
 
 def _close_at_exit() -> None:
@@ -339,6 +383,8 @@ def close() -> None:
     if _table is None or _flight is None or _closed is _flight:
         return
     _closed = _flight
+    if _sampler is not None:
+        _sampler.stop()
     if _shares is not None:
         _shares.end()
     run = _table.end_implicit()
@@ -384,6 +430,8 @@ def _forget() -> None:
     table, _table = _table, None
     _flight = _shares = None
     _lock = RLock()
+    if _sampler is not None:
+        _sampler.forget()
     if table is not None:
         table.writer.inherited = True
         table.environments.abandon()

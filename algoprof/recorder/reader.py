@@ -14,6 +14,7 @@ from algoprof.recorder import layout as at
 from algoprof.recorder.assembly import Clock, Names, OpenEntry, RunRecord, Words, assemble
 from algoprof.recorder.directory import is_locked
 from algoprof.recorder.environment_reader import EnvironmentRecord
+from algoprof.recorder.sample_reader import Key, SampleReader, Samples
 
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
@@ -124,6 +125,22 @@ def _stages(runs: Iterable[Words]) -> list[tuple[int, int, int]] | None:
     return None if any(state == at.ENDED and not added for _, state, added in stages) else stages
 
 
+_MASK = 0x7FFFFFFF  # of a serial, in a sample
+
+
+def _sampled(profile: Profile, found: Samples | None) -> Profile:
+    if found is None or not found.interval_ns:
+        return profile
+    return replace(
+        profile,
+        samples=found.samples,
+        sample_interval_ns=found.interval_ns,
+        samples_left_out=found.left_out,
+        samples_folded=found.folded,
+        sampler=found.sampler,
+    )
+
+
 class _Reading:
     def __init__(
         self,
@@ -148,6 +165,7 @@ class _Reading:
         runs, rows, opens = self._tables()
         self._read_names()  # last: a name is there before what refers to it
         clock = self._clock(runs, rows, opens)
+        samples = self._samples(runs)
         program = self._text(at.PROGRAM_AT, at.PROGRAM_BYTES)
         pid = self._words[at.HEADER_PID]
         by_serial: dict[int, list[tuple[int, Words]]] = {}
@@ -161,13 +179,14 @@ class _Reading:
         for run in sorted(runs, key=lambda run: run[at.RUN_SERIAL]):
             serial = run[at.RUN_SERIAL]
             record = RunRecord(run, by_serial.get(serial, []), opens_by_serial.get(serial, []), self._request(run))
-            profile = self._profile(record, self._names, clock)
+            profile = _sampled(self._profile(record, self._names, clock), samples.get(serial))
             if run[at.RUN_STATE] in (at.OPEN, at.ENDED):
                 profiles.append(profile)
             if run[at.RUN_STATE] == at.CUMULATIVE:
                 to_add.append(profile)
             elif _is_to_add(run):
-                to_add.append(self._profile(replace(record, rows=_not_summed(record.rows)), self._names, clock))
+                rest = self._profile(replace(record, rows=_not_summed(record.rows)), self._names, clock)
+                to_add.append(_sampled(rest, samples.get(serial)))
         return Flight(
             pid=pid,
             alive=self._alive,
@@ -196,7 +215,41 @@ class _Reading:
         run = _RUN.unpack_from(self._view, slot)
         rows = [(offset // at.UNIT, self._row(offset)) for offset in offsets]
         record = RunRecord(run, rows, [], self._request(run))
-        return self._profile(record, names, self._clock([run], rows, [])) if run[at.RUN_SERIAL] else None
+        if not run[at.RUN_SERIAL]:
+            return None
+        self._names = list(names)
+        return _sampled(
+            self._profile(record, names, self._clock([run], rows, [])), self._samples([run]).get(run[at.RUN_SERIAL])
+        )
+
+    def _samples(self, runs: list[Words]) -> dict[int, Samples]:
+        """Return the samples of each run, by its serial; an added-up one has those of the ended runs of its name."""
+        segments = list(self._tree_segments())
+        if not segments:
+            return {}
+        reader = SampleReader(self._view, self._words, segments, self._names)
+        totals = {run[at.RUN_NAME]: run[at.RUN_SERIAL] for run in runs if run[at.RUN_STATE] == at.CUMULATIVE}
+        others = next((serial for name, serial in totals.items() if self._name(name) == at.OTHER_RUNS), 0)
+        by_serial = {run[at.RUN_SERIAL] & _MASK: run for run in runs}
+        keys: dict[int, list[Key]] = {}
+        for key in reader.found:
+            name, serial = key
+            run = by_serial.get(serial)
+            if run is not None and run[at.RUN_STATE] != at.CUMULATIVE:
+                keys.setdefault(run[at.RUN_SERIAL], []).append(key)
+                if _is_to_add(run) or run[at.RUN_STATE] == at.OPEN:
+                    continue
+            keys.setdefault(totals.get(name, others), []).append(key)
+        return {run[at.RUN_SERIAL]: reader.of(keys.get(run[at.RUN_SERIAL], ())) for run in runs}
+
+    def _name(self, number: int) -> str:
+        return self._names[number][0] if 0 <= number < len(self._names) else ""
+
+    def _tree_segments(self) -> Iterator[tuple[int, int, int]]:
+        """Yield kind, owner and byte offset of the segments that hold samples."""
+        for kind, start in self._segments(at.STACKS, at.CODES):
+            entry = at.DIRECTORY_AT + start // at.SEGMENT_BYTES * at.DIRECTORY_ENTRY.size
+            yield kind, at.DIRECTORY_ENTRY.unpack_from(self._view, entry)[2], start
 
     def _profile(self, record: RunRecord, names: Names, clock: Clock) -> Profile:
         python = self._text(at.PYTHON_AT, at.PYTHON_BYTES)

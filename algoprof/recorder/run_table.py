@@ -226,6 +226,11 @@ class RunTable:
             return self._implicit.root
 
     @property
+    def implicit(self) -> RunState | None:
+        """The open run that holds whatever happens outside every run, if there is one."""
+        return self._implicit
+
+    @property
     def implicit_name(self) -> str:
         """What the implicit run is called: a worker's is a part of its parent's run."""
         return self._origin.run_name if self._origin is not None else program_name()

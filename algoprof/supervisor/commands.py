@@ -8,6 +8,7 @@ from pathlib import Path
 
 from algoprof import timeouts
 from algoprof.recorder.flight import SUPERVISION, supervisions
+from algoprof.recorder.process import SAMPLE_RATE, SAMPLER
 from algoprof.recorder.supervised import STACKS
 from algoprof.supervisor import start
 
@@ -34,18 +35,28 @@ def is_script(path: str) -> bool:
     return first.startswith(b"#!") and b"python" in first
 
 
-def environment(timeout: float | None, supervision: int, stacks: str) -> dict[str, str]:
+def environment(
+    timeout: float | None, supervision: int, stacks: str, *, sampler: str | None = None, rate: int | None = None
+) -> dict[str, str]:
     """Return the environment of a supervised program.
 
     Args:
         timeout: seconds; the runs inside learn of it, unless a supervisor of this process will stop them earlier.
         supervision: what its flight files have in their headers, after what those of this process have.
         stacks: the folder for stacks.
+        sampler: what its own stack sampler is to do; None leaves that to the variable, and samples without one.
+        rate: samples per second; None leaves that to the variable.
     """
     found = dict(os.environ)
     found.setdefault("ALGOPROF_REPORT", "never")  # the supervisor reports
     found[SUPERVISION] = " ".join(map(str, (*supervisions(), supervision)))
     found[STACKS] = stacks
+    if sampler is None:
+        found.setdefault(SAMPLER, "on")
+    else:
+        found[SAMPLER] = sampler
+    if rate is not None:
+        found[SAMPLE_RATE] = str(rate)
     if timeout is not None:
         now = time.monotonic_ns()
         around = timeouts.enforced_until(now)

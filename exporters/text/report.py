@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from algoprof.exporters.text import cells
 from algoprof.exporters.text.environment import environment_line
+from algoprof.exporters.text.hot_lines import hot_line_rows
 from algoprof.profiles.tree import Node, Profile
 
 _COLUMNS = ("total", "self", "cpu", "device", "run", "budget", "count", "mean", "p95", "errors")
@@ -44,6 +45,7 @@ def _lines(profile: Profile, width: int, rows: int) -> Iterator[str]:
     if left_out:
         yield f"({left_out} lighter sections are left out)"
     yield from _findings(profile, width)
+    yield from hot_line_rows(profile, width)
 
 
 def _headline(profile: Profile, width: int) -> Iterator[str]:

@@ -14,6 +14,7 @@ from algoprof.errors import ProfileFileError
 from algoprof.profiles import codec
 from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import Histogram
+from algoprof.profiles.samples import Frame, Sample
 from algoprof.profiles.tree import Node, Span
 
 times = st.integers(0, 2**62)
@@ -57,6 +58,14 @@ environments = st.builds(
     throttled_ns=st.none() | times,
     gc_pauses=st.none() | times,
 )
+frames = st.builds(Frame, name=texts, file=texts, line=st.integers(0, 2**31))
+samples = st.builds(
+    Sample,
+    path=st.lists(texts, max_size=3).map(tuple),
+    stack=st.lists(frames, max_size=4).map(tuple),
+    count=st.integers(1, 2**40),
+    concurrent=st.booleans(),
+)
 profiles = st.builds(
     Profile,
     name=texts,
@@ -67,6 +76,9 @@ profiles = st.builds(
     inexact=st.booleans(),
     allocation_peak=st.none() | times,
     environment=environments,
+    samples=st.lists(samples, max_size=4).map(tuple),
+    sample_interval_ns=times,
+    sampler=texts,
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | texts,
@@ -75,6 +87,7 @@ json_values = st.recursive(
 )
 
 
+TABLES = {"frames": [["f", "f.py", 1]], "paths": [["job"]], "counts": [[1, 0, 0]], "stacks": [[0]]}
 SPAN = {"kind": "first", "start_ns": 0, "end_ns": 1, "span_id": 1}
 
 
@@ -111,6 +124,17 @@ def test_a_changed_field_is_read_or_refused_in_words(profile, data):
         ({"roots": [{"name": "a", "children": [{"name": "b", "count": -0.5}]}]}, "roots/a: 'count' cannot be -0.5"),
         ({"roots": [{"name": "a", "histogram": [[400, 1]]}]}, r"roots/a: \[400, 1\] is no histogram bucket"),
         ({"outcome": "fine"}, "'outcome' cannot be 'fine'"),
+        ({"samples": []}, "samples: an object was expected, not list"),
+        ({"samples": {"frames": []}}, "samples: 'paths' is no list"),
+        ({"samples": TABLES | {"frames": [["f", "f.py"]]}}, "is no frame"),
+        ({"samples": TABLES | {"frames": [["f" * 5000, "f.py", 1]]}}, "is no frame"),
+        ({"samples": TABLES | {"paths": [[1]]}}, "is no path"),
+        ({"samples": TABLES | {"counts": [[1, 1, 0]]}}, "is no count"),
+        ({"samples": TABLES | {"counts": [[0, 0, 0]]}}, "is no count"),
+        ({"samples": TABLES | {"stacks": [[-1]]}}, "is no frame's number"),
+        ({"samples": TABLES | {"stacks": [[0] * 1000]}}, "is no stack"),
+        ({"samples": TABLES | {"stacks": []}}, "1 counts and 0 stacks"),
+        ({"samples": TABLES | {"counts": [[1, 0, 0]] * 30_000, "stacks": [[0]] * 30_000}}, "30000 counts"),
         ({"environment": {"cpu_count": "two"}}, "environment: 'cpu_count' cannot be 'two'"),
         ({"roots": [{"name": "a", "spans": [SPAN | {"attributes": {"n": None}}]}]}, "the attribute 'n' is NoneType"),
     ],

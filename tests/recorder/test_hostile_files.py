@@ -19,7 +19,7 @@ USED = 16 * layout.SEGMENT_BYTES  # whatever the program below writes is in here
 SECONDS, MEGABYTES = 10, 128
 
 SCRIPT = """
-import os, threading
+import os, threading, time
 from algoprof import profile, propagate, section
 
 def work():
@@ -37,6 +37,9 @@ with profile("job", timeout=60):
         with section(f"load {n}"):
             pass
     with section("solve", model="v3"), section("step"):
+        until = time.monotonic() + 0.3
+        while time.monotonic() < until:  # so that it is sampled
+            pass
         os.kill(os.getpid(), 9)
 """
 
@@ -44,7 +47,7 @@ with profile("job", timeout=60):
 @pytest.fixture(scope="module")
 def dead(tmp_path_factory):
     folder = tmp_path_factory.mktemp("dead")
-    environment = os.environ | {"ALGOPROF_FLIGHT_DIR": str(folder)}
+    environment = os.environ | {"ALGOPROF_FLIGHT_DIR": str(folder), "ALGOPROF_SAMPLER": "on"}
     subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=False)
     (path,) = directory.flight_files(folder)
     with Path(path).open("rb") as file:
@@ -104,6 +107,7 @@ def test_the_file_itself_is_read(dead, written):
     job = next(profile for profile in written(dead) if profile.name == "job")
     assert job.node("job", "in a thread").count == 1
     assert job.node("job", "load 39").count == 1
+    assert sum(sample.count for sample in job.samples if sample.path == ("job", "solve", "step")) > 5
 
 
 @some
@@ -155,7 +159,7 @@ def test_something_else(written, start):
     assert isinstance(written(start), ProfileFileError)
 
 
-@pytest.mark.parametrize("kind", range(8))
+@pytest.mark.parametrize("kind", range(10))
 def test_a_directory_that_claims_every_segment(dead, written, kind):
     """The largest file there can be, all zero but for what makes it be read to its end."""
     changed = bytearray(dead)
@@ -167,7 +171,7 @@ def test_a_directory_that_claims_every_segment(dead, written, kind):
 
 def full_of_rows(dead, sequence):
     """Return a file of which the open run claims every row, each the child of the one before it."""
-    (job,) = [
+    *_, job = [
         at
         for at in range(layout.RUNS_AT, layout.SEGMENT_BYTES, layout.RUN_BYTES)
         if struct.unpack_from("<qq", dead, at)[0] and struct.unpack_from("<qq", dead, at)[1] == layout.OPEN

@@ -1,0 +1,91 @@
+"""What `algoprof run` tells of where a program was, with no section in it, and however it ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+BUSY = """
+import os, time
+def here(seconds):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+"""
+
+
+def hot(profile):
+    return max(profile.samples, key=lambda sample: sample.count)
+
+
+def test_a_program_with_no_section_that_is_killed_shows_where_it_was(run, script, supervised):
+    source = BUSY + "here(0.5)\nos.kill(os.getpid(), 9)"
+    done = run(source)
+    assert done.report["signal"] == "SIGKILL"
+    assert hot(done.profile).stack[-1].name == "here"
+    assert [frame.name for frame in hot(done.profile).stack] == ["<module>", "here"]
+    text = subprocess.run([*supervised, script(source)], capture_output=True, text=True, check=False).stderr
+    (at,) = [number for number, line in enumerate(text.splitlines()) if line.startswith("hot lines, of ")]
+    assert "program.py:" in text.splitlines()[at + 1]
+    assert "here" in text.splitlines()[at + 1]
+
+
+def test_a_timeout_shows_where_it_was_in_a_section(run):
+    done = run(BUSY + "from algoprof import section\nwith section('solve'): here(60)", "--timeout", "1", "--grace", "1")
+    assert done.status == 124
+    assert hot(done.profile).path[-1] == "solve"
+
+
+def test_recover_shows_it_too(run, tmp_path):
+    run(BUSY + "here(0.5)\nos.kill(os.getpid(), 9)")
+    command = [sys.executable, "-m", "algoprof", "recover"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "hot lines, of " in found
+
+
+def test_the_rate_and_none(run):
+    done = run(BUSY + "here(0.3)", "--sample-rate", "500")
+    assert done.profile.sample_interval == 0.002
+    assert run(BUSY + "here(0.1)", "--sampler", "off").profile.samples == ()
+
+
+def test_what_the_variable_says_holds(run, monkeypatch):
+    monkeypatch.setenv("ALGOPROF_SAMPLER", "off")
+    assert run(BUSY + "here(0.1)").profile.samples == ()
+    assert run(BUSY + "here(0.1)", "--sampler", "internal").profile.samples != ()
+
+
+@pytest.mark.parametrize("options", [("--sample-rate", "0"), ("--sampler", "nobody")])
+def test_what_cannot_be_meant_is_refused(run, options):
+    done = run("pass", *options)
+    assert done.status == 125
+    assert options[0] in done.err
+
+
+def test_time_outside_every_run_is_told_where_it_is_much(run, script, supervised):
+    source = BUSY + "from algoprof import profile\nwith profile('short'): here(0.05)\nhere(0.5)\n"
+    text = subprocess.run([*supervised, script(source)], capture_output=True, text=True, check=True).stderr
+    assert "\nshort  ok" in text
+    assert "\nprogram.py  ok" in text
+
+
+def test_collapsed_stacks(run, tmp_path, supervised, script):
+    source = BUSY + "from algoprof import profile, section\nwith profile('job'), section('a;b'): here(0.4)"
+    line = [*supervised, "--output", tmp_path / "run.algoprof", script(source)]
+    subprocess.run(line, capture_output=True, check=True)
+    command = [sys.executable, "-m", "algoprof", "report", tmp_path / "run.algoprof", "--format", "collapsed"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    heaviest = max(found.splitlines(), key=lambda line: int(line.rpartition(" ")[2]))
+    assert heaviest.startswith("job;a:b;<module> (")
+    assert ";here (" in heaviest
+
+
+def test_collapsed_stacks_of_what_was_not_sampled(tmp_path):
+    from algoprof.profiles.tree import Profile
+
+    Profile("job", ()).save(tmp_path / "run.algoprof")
+    command = [sys.executable, "-m", "algoprof", "report", tmp_path / "run.algoprof", "--format", "collapsed"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "has no stack samples" in done.stderr
+    assert done.stdout == ""

@@ -88,8 +88,10 @@ cdef bint counted_at_once(list rows, list stack, int64_t now) except -1:
     cdef int64_t ticks
     cdef dict frames
     stacks = sampler.main
-    if len(stack) >= STACK_DEPTH or (_count() != sampler.threads_seen and not sampler.wants_others):
+    if len(stack) >= STACK_DEPTH:
         return False
+    if not sampler.wants_others and sampler.threads_seen not in (-1, _count()):
+        return False  # the program has started a thread, or ended one
     words = stacks.words
     for serial, slot, _ in stacks.runs.values():
         if words[slot + RUN_SERIAL] != serial:

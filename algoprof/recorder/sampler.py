@@ -108,7 +108,7 @@ class Sampler:
         self._main_ident = _main_ident()
         self._stopped = allocate_lock()
         self._stopped.acquire()
-        self.threads_seen = 0
+        self.threads_seen = -1  # until the helper counts them, itself included
         self.wants_others = False
         self._quiet = 0  # ticks since the program had other threads
         self._samples = 0
@@ -120,7 +120,6 @@ class Sampler:
         """Begin, in the main thread by signal if that can be."""
         if by_signal and self._install():
             self.main.note(at.BY_SIGNAL)
-            self.threads_seen = _count()
         else:
             self._begin_others()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # what the thread takes over: none
@@ -182,7 +181,7 @@ class Sampler:
         self.in_handler = True
         try:
             self.main.settle()
-            if _count() != self.threads_seen and not self.wants_others:
+            if self._has_other_threads():
                 self._begin_others()
             place = self.main.place_of(rows)
             ticks = self._due_in_main(now)
@@ -194,6 +193,9 @@ class Sampler:
             self._fault()
         finally:
             self.in_handler = False
+
+    def _has_other_threads(self) -> bool:
+        return not self.wants_others and self.threads_seen not in (-1, _count())
 
     def _now(self) -> int:
         """Return how many ticks there were."""
@@ -217,6 +219,7 @@ class Sampler:
     def _help(self) -> None:
         """Be the helper: look at the threads that cannot be interrupted, whenever that is wanted."""
         ticker = self._ticker
+        self.threads_seen = _count()
         try:
             if ticker is None:
                 while not self._stopped.acquire(timeout=self._interval / 1e9):

@@ -8,7 +8,9 @@ from algoprof.cli.printing import printable, shortened
 from algoprof.cli.programs import ended, profile_of, unfinished
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import seconds
+from algoprof.exporters.text.hot_lines import hot_line_rows
 from algoprof.profiles.codec import to_json
+from algoprof.profiles.merging import SAMPLE_FIELDS
 from algoprof.profiles.tree import Profile
 from algoprof.supervisor.flights import Recorded
 from algoprof.supervisor.supervision import Ending
@@ -19,7 +21,11 @@ _WORTH_TELLING = 0.05  # of all samples
 
 def profiles(ending: Ending, timeout: float | None) -> list[Profile]:
     """Return a profile of each process that is nobody's worker, the first one's first; workers are in theirs."""
-    return [_within(profile_of(one.path, one.flight), timeout) for one in _leaders(ending.recorded)]
+    found = [_within(profile_of(one.path, one.flight), timeout) for one in _leaders(ending.recorded)]
+    if ending.seen is None:
+        return found
+    first, *others = found or [replace(ending.seen, duration_ns=round(ending.seconds * 1e9), timeout=timeout)]
+    return [replace(first, **{name: getattr(ending.seen, name) for name in SAMPLE_FIELDS}), *others]
 
 
 def _leaders(recorded: list[Recorded]) -> list[Recorded]:
@@ -42,6 +48,8 @@ def as_text(ending: Ending, timeout: float | None) -> Iterator[str]:
             yield f"process {one.flight.pid}, {printable(one.flight.program)}"
         for profile in _telling([*ended(one.path, one.flight), *unfinished(one.path, one.flight)]):
             yield render(_within(profile, timeout)).rstrip("\n")
+    if ending.seen is not None:
+        yield from hot_line_rows(ending.seen, 100)
     if not ending.recorded:
         yield "it recorded nothing: Python code is timed where it uses algoprof, or is run as SCRIPT.PY or -m MODULE"
     if ending.verdict is not None:

@@ -8,6 +8,7 @@ import resource
 import shlex
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -18,7 +19,10 @@ from algoprof.cli.output import Output
 from algoprof.cli.printing import complain
 from algoprof.errors import AlgoprofError
 from algoprof.profiles.codec import to_json
+from algoprof.profiles.tree import Profile
+from algoprof.recorder.process import DEFAULT_SAMPLE_RATE
 from algoprof.supervisor import commands
+from algoprof.supervisor.external import External
 from algoprof.supervisor.flights import Flights
 from algoprof.supervisor.stacks import Stacks
 from algoprof.supervisor.supervision import Ending, supervise
@@ -98,10 +102,12 @@ class _CannotStart(Exception):  # noqa: N818  (an answer)
 
 def _supervised(line: list[str], timeout: float | None, grace: float, sampling: Sampling) -> Ending:
     flights, stacks = Flights(), Stacks()
+    external = External(stacks.folder, sampling.rate or DEFAULT_SAMPLE_RATE) if sampling.by == "external" else None
     own = {None: None, "internal": "on"}.get(sampling.by, "off")
     try:
         environment = commands.environment(timeout, flights.supervision, stacks.folder, sampler=own, rate=sampling.rate)
-        return supervise(line, environment, flights, stacks, timeout=timeout, grace=grace)
+        ending = supervise(line, environment, flights, stacks, timeout=timeout, grace=grace, external=external)
+        return ending if external is None else _with_samples(ending, external, line)
     except FileNotFoundError:
         raise _CannotStart("there is no such program", _NOT_FOUND) from None
     except OSError as error:
@@ -110,6 +116,22 @@ def _supervised(line: list[str], timeout: float | None, grace: float, sampling: 
         raise
     finally:
         stacks.close()
+
+
+def _with_samples(ending: Ending, external: External, line: list[str]) -> Ending:
+    """Return how it ended with what py-spy has seen of its first process, or complain that this was nothing."""
+    samples = external.samples()
+    if not samples:
+        complain(external.failure or "--sampler external: the program ended before py-spy had seen anything of it")
+        return ending
+    seen = Profile(
+        Path(line[0]).name,
+        (),
+        samples=samples,
+        sample_interval_ns=round(1e9 / external.rate),
+        sampler="py-spy",
+    )
+    return replace(ending, seen=seen)
 
 
 def _end_by(number: int) -> NoReturn:

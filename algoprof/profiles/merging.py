@@ -49,7 +49,7 @@ def merged_samples(profiles: Iterable[Profile]) -> dict[str, Any]:
     sampled = [profile for profile in profiles if profile.sample_interval_ns]
     if len(sampled) <= 1:
         first = sampled[0] if sampled else Profile("", ())
-        return {name: getattr(first, name) for name in _SAMPLE_FIELDS}
+        return {name: getattr(first, name) for name in SAMPLE_FIELDS}
     interval = min(profile.sample_interval_ns for profile in sampled)
     samples, left_out = heaviest(
         sample for one in sampled for sample in rescaled(one.samples, one.sample_interval_ns, interval)
@@ -65,7 +65,7 @@ def merged_samples(profiles: Iterable[Profile]) -> dict[str, Any]:
     }
 
 
-_SAMPLE_FIELDS = ("samples", "sample_interval_ns", "samples_left_out", "samples_folded", "sampler")
+SAMPLE_FIELDS = ("samples", "sample_interval_ns", "samples_left_out", "samples_folded", "sampler")
 
 
 def merge_nodes(nodes: Iterable[Node]) -> tuple[Node, ...]:

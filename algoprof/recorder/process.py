@@ -231,6 +231,7 @@ def _serve_supervisor() -> None:
 
 SAMPLER, SAMPLE_RATE = "ALGOPROF_SAMPLER", "ALGOPROF_SAMPLE_RATE"
 """Variables that say whether, and how many times per second, stacks are sampled."""
+DEFAULT_SAMPLE_RATE, HIGHEST_SAMPLE_RATE = 100, 1000
 
 
 def sample(choice: str, rate: int) -> None:
@@ -265,9 +266,9 @@ def _begin_sampling() -> None:
 
 def _sample_rate() -> int:
     try:
-        return min(max(int(os.environ.get(SAMPLE_RATE, "100")), 1), 1000)
+        return min(max(int(os.environ.get(SAMPLE_RATE, "")), 1), HIGHEST_SAMPLE_RATE)
     except ValueError:
-        return 100
+        return DEFAULT_SAMPLE_RATE
 
 
 def _close_at_exit() -> None:

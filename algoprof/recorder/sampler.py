@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 CHOICES = ("on", "thread", "off")
 """What `ALGOPROF_SAMPLER` may say: by signal where that can be, by a thread alone, or not at all."""
-DEFAULT_RATE, HIGHEST_RATE = 100, 1000
 
 _SWITCH_SECONDS = 0.0005
 _NUMBER = getattr(signal, "SIGURG", 0)  # nobody's, and ignored where it has no handler
@@ -39,9 +38,7 @@ _MUST_STOP_COLLECTING = sys.version_info < (3, 12)  # the collector may wait for
 _sampler: "Sampler | None" = None
 
 
-def begin(
-    table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", choice: str, rate: int = DEFAULT_RATE
-) -> None:
+def begin(table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", choice: str, rate: int) -> None:
     """Sample this process from now on.
 
     Args:

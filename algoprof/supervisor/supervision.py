@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from algoprof.profiles.tree import Profile
 from algoprof.recorder.cgroups import ControlGroups
 from algoprof.supervisor import numbers, processes
+from algoprof.supervisor.external import External
 from algoprof.supervisor.flights import Flights, Recorded
 from algoprof.supervisor.guard import Guard
 from algoprof.supervisor.stacks import Stacks
@@ -45,6 +47,7 @@ class Ending:
         verdict: what it was doing at its timeout; None if it ended by itself.
         stacks: the stack of each thread at its timeout; empty if nobody could tell.
         recorded: what its processes have recorded, each as it was at the timeout or at the end.
+        seen: what was seen of its stacks from outside, with nothing else in it; None if nobody looked.
     """
 
     seconds: float
@@ -57,6 +60,7 @@ class Ending:
     verdict: Verdict | None
     stacks: str
     recorded: list[Recorded]
+    seen: Profile | None = None
 
 
 def supervise(
@@ -67,6 +71,7 @@ def supervise(
     *,
     timeout: float | None = None,
     grace: float = 2.0,
+    external: External | None = None,
 ) -> Ending:
     """Run a program to its end, or to its timeout, and return what is known of it.
 
@@ -79,15 +84,19 @@ def supervise(
         stacks: where they write their stacks.
         timeout: seconds until it is asked to end, with SIGTERM; None for as long as it takes.
         grace: seconds from then until it is killed, with all that descends from it.
+        external: what samples its stacks from outside.
 
     Raises:
         OSError: if it cannot be started.
     """
-    return _Supervision(flights, stacks, timeout, grace).run(command, environment)
+    return _Supervision(flights, stacks, timeout, grace, external).run(command, environment)
 
 
 class _Supervision:
-    def __init__(self, flights: Flights, stacks: Stacks, timeout: float | None, grace: float) -> None:
+    def __init__(
+        self, flights: Flights, stacks: Stacks, timeout: float | None, grace: float, external: External | None
+    ) -> None:
+        self._external = external
         self._flights = flights
         self._stacks = stacks
         self._timeout = timeout
@@ -130,8 +139,10 @@ class _Supervision:
             then = self._flights.read()
             verdict = self._judge(then)
             stacks = self._stacks.ask(then, self._everybody())
+            self._end_external()
             killed = self._stop()
         ended = time.monotonic()
+        self._end_external()
         now = self._flights.read(time.monotonic_ns())
         return Ending(
             seconds=ended - started,
@@ -168,10 +179,20 @@ class _Supervision:
     def _wait(self, deadline: float | None) -> None:
         """Wait for the program's end, until a deadline on the monotonic clock."""
         while self._reap() and self._status is None:
+            self._begin_external()
             now = time.monotonic()
             if deadline is not None and now >= deadline:
                 return
             self._pause(self._until_next(now, deadline))
+
+    def _begin_external(self) -> None:
+        if self._external is not None:
+            self._external.begin(self._pid)
+            self._others |= {self._external.pid}
+
+    def _end_external(self) -> None:
+        if self._external is not None:
+            self._external.end()
 
     def _until_next(self, now: float, deadline: float | None) -> float:
         """Return for how long to sleep; shortly before a timeout, what the program uses is looked at meanwhile."""
@@ -269,7 +290,8 @@ class _Supervision:
                 return False
             if not pid:
                 return True
-            self._reaped_ns += round((usage.ru_utime + usage.ru_stime) * 1e9)
+            if pid not in self._others:
+                self._reaped_ns += round((usage.ru_utime + usage.ru_stime) * 1e9)
             if pid == self._pid:
                 self._status, self._usage = os.waitstatus_to_exitcode(status), usage
 

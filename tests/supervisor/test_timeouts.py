@@ -188,7 +188,7 @@ def test_a_program_that_becomes_another_one(run, tmp_path):
 def test_nobody_reads_what_it_writes(script, supervised):
     path = script(NOTE + "print('x' * 10_000_000)")
     with subprocess.Popen(
-        [*supervised, "--timeout", "1", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*supervised, "--timeout", "2", path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert "blocked" in process.stderr.read()
         assert process.wait(10) == 124

@@ -49,12 +49,12 @@ def count(told: dict, *path: str, leaf: str | None = None, concurrent: bool | No
 
 
 def error(run_python, where: str, enough: float) -> float:
-    """Return the largest error in percentage points, of the best of three tries: the machine may be busy.
+    """Return the largest error in percentage points, of the best of six tries: the machine may be busy.
 
     Samples are as many as at 100 Hz in four times as long: what is off in them is as far off, and chance less.
     """
     best = 100.0
-    for _ in range(3):
+    for _ in range(6):
         done = run_python(PHASES, "3", "0.01", where, env=ON | {"ALGOPROF_SAMPLE_RATE": "400"})
         assert done.returncode == 0, done.stderr
         best = min(best, json.loads(done.stdout)["worst"])

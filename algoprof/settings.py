@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from algoprof.exporters.protocol import Exporter, ExporterFactory
 
 REPORT_CHOICES = ("auto", "always", "never")
+SAMPLER_CHOICES = ("on", "thread", "off")
 _LONGEST_SHUTDOWN = 3600.0
+_HIGHEST_RATE = 1000
 
 
 class Settings(NamedTuple):
@@ -26,6 +28,8 @@ class Settings(NamedTuple):
         prometheus_address: `HOST:PORT` of the scrape endpoint; port 0 takes a free one.
         otlp_endpoint: the URL that spans are posted to, its path included; empty if none is configured.
         shutdown_timeout: seconds that the program's exit may cost.
+        sampler: whether stacks are sampled: `on`, `thread`, which uses no signal, or `off`.
+        sample_rate: samples per second.
     """
 
     exporters: tuple["str | Exporter | ExporterFactory", ...] = ()
@@ -33,6 +37,8 @@ class Settings(NamedTuple):
     prometheus_address: str = "127.0.0.1:9464"
     otlp_endpoint: str = ""
     shutdown_timeout: float = 2.0
+    sampler: str = "off"
+    sample_rate: int = 100
 
 
 _explicit: dict[str, Any] = {}
@@ -62,6 +68,8 @@ def configure(
     prometheus_address: str | None = None,
     otlp_endpoint: str | None = None,
     shutdown_timeout: float | None = None,
+    sampler: str | None = None,
+    sample_rate: int | None = None,
 ) -> None:
     """Set what the program wants, over what the environment says; what is not given stays as it is.
 
@@ -75,6 +83,8 @@ def configure(
         prometheus_address: `HOST:PORT` of the scrape endpoint; port 0 takes a free one.
         otlp_endpoint: base URL of an OTLP/HTTP receiver; `/v1/traces` is added to it.
         shutdown_timeout: seconds that the program's exit may cost.
+        sampler: whether stacks are sampled from now on: `on`, `thread`, which uses no signal, or `off`.
+        sample_rate: samples per second, 1 to 1000.
 
     Raises:
         ConfigurationError: if a value cannot be meant, or an exporter is unknown or lacks what it needs.
@@ -94,6 +104,8 @@ def configure(
         "prometheus_address": prometheus_address,
         "otlp_endpoint": otlp_endpoint,
         "shutdown_timeout": shutdown_timeout,
+        "sampler": sampler,
+        "sample_rate": sample_rate,
     }
     checked = {name: _CHECKS[name](value, name) for name, value in given.items() if value is not None}
     before = dict(_explicit)
@@ -168,6 +180,19 @@ def _report(value: object, name: str) -> str:
     return str(value)
 
 
+def _sampler(value: object, name: str) -> str:
+    if value not in SAMPLER_CHOICES:
+        raise ConfigurationError(f"{name} is {value!r:.80}, but it is one of {', '.join(SAMPLER_CHOICES)}")
+    return str(value)
+
+
+def _rate(value: object, name: str) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not (text.isascii() and text.isdecimal()) or not 1 <= int(text[:5]) <= _HIGHEST_RATE:
+        raise ConfigurationError(f"{name} is {value!r:.80}, but it is a whole number from 1 to 1000")
+    return int(text)
+
+
 def _address(value: object, name: str) -> str:
     try:
         split_address(value if isinstance(value, str) else "")
@@ -224,6 +249,8 @@ _CHECKS = {
     "prometheus_address": _address,
     "otlp_endpoint": _base_url,
     "shutdown_timeout": _seconds,
+    "sampler": _sampler,
+    "sample_rate": _rate,
 }
 _VARIABLES = {
     "exporters": "ALGOPROF_EXPORTERS",
@@ -231,4 +258,6 @@ _VARIABLES = {
     "prometheus_address": "ALGOPROF_PROMETHEUS_ADDRESS",
     "otlp_endpoint": "OTEL_EXPORTER_OTLP_ENDPOINT",
     "shutdown_timeout": "ALGOPROF_SHUTDOWN_TIMEOUT",
+    "sampler": "ALGOPROF_SAMPLER",
+    "sample_rate": "ALGOPROF_SAMPLE_RATE",
 }

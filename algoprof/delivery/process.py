@@ -244,6 +244,10 @@ def reconfigure() -> None:
         pipeline = state.pipeline or _new_pipeline()
         pipeline.apply(settings.get(), strict=settings.is_explicit("exporters"))
         state.pipeline, state.is_shut_down = pipeline, False
+    if settings.is_explicit("sampler") or settings.is_explicit("sample_rate"):
+        from algoprof.recorder import process  # noqa: PLC0415  (who only calls has no recorder loaded)
+
+        process.sample(settings.get().sampler, settings.get().sample_rate)
 
 
 def _running() -> Pipeline | None:

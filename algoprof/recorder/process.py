@@ -241,10 +241,10 @@ def sample(choice: str, rate: int) -> None:
         choice: `on`, `thread` or `off`.
         rate: samples per second.
     """
-    global _wants_samples  # noqa: PLW0603  (once per process)
+    global _wants_samples
     with _lock:
-        _wants_samples = choice, rate
-        if _table is not None:
+        before, _wants_samples = _wants_samples, (choice, rate)
+        if _table is not None and before != _wants_samples:
             _begin_sampling()
 
 

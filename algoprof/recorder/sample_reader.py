@@ -8,7 +8,7 @@ from algoprof.profiles.samples import SAMPLE_LIMIT, Frame, Sample
 from algoprof.recorder import layout as at
 
 _SEGMENT = struct.Struct(f"<{at.SEGMENT_WORDS}q")
-_TREES = 2
+_TREES = 4  # two for each rate that was chosen
 _DEEPEST = at.STACK_DEPTH + 300  # runs, sections and frames; what is deeper is torn
 _NESTED_RUNS = 8
 _MASK = at.REFERENCE_MASK
@@ -81,9 +81,10 @@ class SampleReader:
                 counts[what] = counts.get(what, 0) + count
             left_out += self._left_out.get(key, 0)
         ordered = sorted(counts.items(), key=lambda item: -item[1])
+        left_out += sum(count for _, count in ordered[SAMPLE_LIMIT:])
         samples = tuple(
             Sample(path, tuple(self._frames[number] for number in stack), count, beside)
-            for (path, stack, beside), count in ordered
+            for (path, stack, beside), count in ordered[:SAMPLE_LIMIT]
         )
         sampler = " and ".join(_PARTS[flag] for flag in (at.BY_SIGNAL, at.BY_THREAD) if self._flags & flag)
         if self._flags & at.SIGNAL_LOST:
@@ -107,10 +108,14 @@ class SampleReader:
         counted.sort(key=lambda node: -ticks[node])
         functions = self._functions(codes, words[header + at.STACKS_CODES])
         for position, node in enumerate(counted):
-            self._add(nodes, count, node, functions, keep=position < SAMPLE_LIMIT)
+            spent = (
+                ticks[node] if interval == self._interval_ns else max(1, ticks[node] * interval // self._interval_ns)
+            )
+            self._add(nodes, count, node, functions, spent, keep=position < SAMPLE_LIMIT)
 
-    def _add(self, nodes: list[int], count: int, node: int, functions: list[tuple[str, str]], *, keep: bool) -> None:
-        ticks = nodes[node * at.STACK_WORDS + at.STACK_TICKS]
+    def _add(
+        self, nodes: list[int], count: int, node: int, functions: list[tuple[str, str]], ticks: int, *, keep: bool
+    ) -> None:
         runs: list[tuple[Key, list[str]]] = []
         stack: list[int] = []
         beside = False

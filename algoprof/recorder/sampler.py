@@ -36,6 +36,7 @@ _MUST_STOP_COLLECTING = sys.version_info < (3, 12)  # the collector may wait for
 
 
 _sampler: "Sampler | None" = None
+_kept: "tuple[FlightFile, int, SampleTree, SampleTree] | None" = None
 
 
 def begin(table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", choice: str, rate: int) -> None:
@@ -59,6 +60,14 @@ def begin(table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", 
         _sampler.begin(by_signal=choice == "on")
 
 
+def _trees(flight: "FlightFile", interval_ns: int) -> "tuple[SampleTree, SampleTree]":
+    """Return the signal handler's tree and the helper's, those of before if there are any of this interval."""
+    global _kept  # noqa: PLW0603  (see begin)
+    if _kept is None or _kept[0] is not flight or _kept[1] != interval_ns:
+        _kept = flight, interval_ns, SampleTree(flight, interval_ns), SampleTree(flight, interval_ns)
+    return _kept[2:]
+
+
 def stop() -> None:
     """End sampling, if it goes on, and give back what it has taken."""
     global _sampler  # noqa: PLW0603  (see begin)
@@ -69,10 +78,10 @@ def stop() -> None:
 
 def forget() -> None:
     """In a forked child: be as if nothing was ever sampled."""
-    global _sampler  # noqa: PLW0603  (see begin)
+    global _sampler, _kept  # noqa: PLW0603  (see begin)
     if _sampler is not None:
         _sampler.forget()
-        _sampler = None
+    _sampler = _kept = None
 
 
 class Sampler:
@@ -95,8 +104,7 @@ class Sampler:
         self.words = flight.words
         self._fault = fault
         self._interval = 1_000_000_000 // rate
-        self.main = SampleTree(flight, self._interval)  # of the signal handler
-        self._others = SampleTree(flight, self._interval)  # of the helper
+        self.main, self._others = _trees(flight, self._interval)
         self._origin = monotonic_ns()
         self.counted_main = self._counted_others = 0
         self.counting = allocate_lock()

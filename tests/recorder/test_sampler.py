@@ -358,6 +358,37 @@ def test_the_rate_can_be_chosen(sampled):
     assert count(told, "job", leaf="busy") > 150
 
 
+def test_it_can_be_begun_and_ended_in_the_program(run_python):
+    done = run_python(
+        TOOLS
+        + textwrap.dedent(
+            """
+            def one(): busy(0.2)
+            def two(): busy(0.2)
+            def three(): busy(0.2)
+            with profile("job") as run:
+                one()
+                algoprof.configure(sampler="on")
+                two()
+                algoprof.configure(sampler="off")
+                one()
+                algoprof.configure(sampler="on", sample_rate=200)
+                three()
+                algoprof.configure(report="never")
+            tell(run.snapshot())
+            """
+        )
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    told = json.loads(done.stdout)
+    seen = {
+        name: sum(ticks for _, stack, ticks, _ in told["samples"] if name in stack) for name in ("one", "two", "three")
+    }
+    assert seen["one"] <= 2
+    assert min(seen["two"], seen["three"]) > 10
+    assert seen["three"] < 3 * seen["two"]
+
+
 @pytest.mark.parametrize("choice", ["", "off", "nonsense"])
 def test_nothing_is_sampled_unless_it_is_asked_for(run_python, choice):
     script = "import sys; from algoprof import section\nwith section('x'): pass\n"

@@ -84,12 +84,12 @@ static void algoprof_wake(int wanted) {
     if (wanted && !__atomic_fetch_or(&algoprof_ticker.wanted, wanted, __ATOMIC_ACQ_REL)) sem_post(&algoprof_ticker.wake);
 }
 
-/* Sleep until a moment of the next interval, another one in each, spread evenly by the golden ratio: a program that works
-   in step with the clock is seen as it is. */
+/* Sleep until a moment of the next interval, a little later in it each time: a program that works in step with the clock
+   is seen as it is, and any other as with even ticks, which are less off than random ones. */
 static void algoprof_sleep(void) {
     int64_t interval = algoprof_ticker.interval;
     int64_t next = (algoprof_clock() - algoprof_ticker.origin) / interval + 1;
-    uint64_t share = ((uint64_t)next * 0x9E3779B97F4A7C15u) >> 44; /* in 2^20ths */
+    uint64_t share = ((uint64_t)next * 0xFD258F8F3210D00u) >> 44; /* in 2^20ths */
     int64_t at = algoprof_ticker.origin + next * interval + (int64_t)((share * (uint64_t)interval) >> 20);
     struct timespec until = {at / 1000000000, at % 1000000000};
     while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) continue;

@@ -50,8 +50,8 @@ cdef int64_t next_look = 0  # when the thread looks again; 0 while it sleeps for
 cdef bint thread_runs = False, telling = False, silent = False
 cdef Seen seen[SEEN]
 cdef char text_room[ROOM]
-cdef bytes package_path = b"", starter_path = b""
-cdef const char *package = NULL
+cdef bytes own_beginnings = b"", starter_path = b""
+cdef const char *own_list = NULL
 cdef const char *starter = NULL
 cdef PyInterpreterState *interpreter = NULL
 cdef list kept_views = []  # the memory that alarms point into stays mapped
@@ -70,7 +70,7 @@ cdef int NODE_RUN = at.NODE_RUN, NODE_PARENT = at.NODE_PARENT
 cdef int64_t REFERENCE_MASK = at.REFERENCE_MASK, FILE_WORDS = at.FILE_BYTES // 8
 
 
-def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths, bytes path, bytes starts):
+def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths, bytes own, bytes starts):
     """Have a threshold told of, unless somebody takes the alarm soon after it is due.
 
     Args:
@@ -79,10 +79,10 @@ def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths
         serial: the run's.
         due: when, on the monotonic clock.
         millionths: the share of the timeout.
-        path: of this package; threads that began in it are not shown.
+        own: how the paths of files begin in which threads do that are not shown, each ending in a zero.
         starts: the file that starts programs under a supervisor; its frames are not shown.
     """
-    global alarm_count, next_look, thread_runs, package_path, starter_path, package, starter, interpreter
+    global alarm_count, next_look, thread_runs, own_beginnings, starter_path, own_list, starter, interpreter
     cdef Alarm *made
     if not any(kept is view for kept in kept_views):
         kept_views.append(view)
@@ -98,8 +98,8 @@ def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths
         made.millionths = millionths
         alarm_count += 1
         if not thread_runs:
-            package_path, starter_path = path, starts
-            package, starter = package_path, starter_path
+            own_beginnings, starter_path = own, starts
+            own_list, starter = own_beginnings, starter_path
             interpreter = PyInterpreterState_Get()
             next_look = 0
             thread_runs = algoprof_start_thread(keep_watch)
@@ -193,7 +193,7 @@ cdef void *keep_watch(void *nothing) noexcept nogil:
             alarm.words[alarm.run + RUN_THRESHOLD] = alarm.millionths
         pthread_mutex_unlock(&algoprof_lock)
         size = message(&alarm, now)
-        size += algoprof_stacks(interpreter, text_room + size, ROOM - size, package, starter)
+        size += algoprof_stacks(interpreter, text_room + size, ROOM - size, own_list, starter)
         pthread_mutex_lock(&algoprof_lock)
         telling = False
         pthread_mutex_unlock(&algoprof_lock)

@@ -33,7 +33,8 @@ struct algoprof_stacks {
     int copies;       /* a file in memory: the kernel reads from where we may not */
     char *text;       /* what is written */
     size_t size, room;
-    const char *package, *starter; /* threads that began in the one are not shown, nor are frames of the other */
+    const char *own;     /* how the files' paths begin in which threads do that are not shown, each ending in a zero */
+    const char *starter; /* the file whose frames are not shown */
     char path[ALGOPROF_NAME], name[ALGOPROF_NAME];
     unsigned char lines[ALGOPROF_LINES];
 };
@@ -127,6 +128,12 @@ static int algoprof_line(struct algoprof_stacks *from, const PyCodeObject *code,
     return 0;
 }
 
+static int algoprof_is_own(const char *path, const char *own) {
+    for (; *own; own += strlen(own) + 1)
+        if (strncmp(path, own, strlen(own)) == 0) return 1;
+    return 0;
+}
+
 /* One thread; returns whether it was there. */
 static int algoprof_add_thread(struct algoprof_stacks *to, const PyThreadState *thread, int holds) {
     const size_t before = to->size;
@@ -150,9 +157,9 @@ static int algoprof_add_thread(struct algoprof_stacks *to, const PyThreadState *
                          algoprof_line(to, &code, instruction < 0 ? 0 : instruction), to->name);
         }
         shown++;
-        size_t length = strlen(to->path), threading = strlen("threading.py");
-        if (length < threading || strcmp(to->path + length - threading, "threading.py") != 0)
-            ours = strncmp(to->path, to->package, strlen(to->package)) == 0;
+        size_t length = strlen(to->path), threading = strlen("/threading.py");
+        if (length < threading || strcmp(to->path + length - threading, "/threading.py") != 0)
+            ours = algoprof_is_own(to->path, to->own);
     }
     if (ours || !shown) to->size = before;
     return 1;
@@ -160,7 +167,7 @@ static int algoprof_add_thread(struct algoprof_stacks *to, const PyThreadState *
 #endif
 
 /* Write the stack of each Python thread, in the form of faulthandler's; returns how long that is. */
-static size_t algoprof_stacks(PyInterpreterState *interpreter, char *text, size_t room, const char *package,
+static size_t algoprof_stacks(PyInterpreterState *interpreter, char *text, size_t room, const char *own,
                               const char *starter) {
 #ifdef ALGOPROF_HAS_STACKS
     static struct algoprof_stacks stacks;
@@ -171,7 +178,7 @@ static size_t algoprof_stacks(PyInterpreterState *interpreter, char *text, size_
     stacks.text = text;
     stacks.size = 0;
     stacks.room = room;
-    stacks.package = package;
+    stacks.own = own;
     stacks.starter = starter;
 #if PY_VERSION_HEX < 0x030C0000
     holder = _PyThreadState_UncheckedGet(); /* of the GIL, whichever thread asks */
@@ -184,7 +191,7 @@ static size_t algoprof_stacks(PyInterpreterState *interpreter, char *text, size_
     close(stacks.copies);
     return stacks.size;
 #else
-    (void)interpreter, (void)text, (void)room, (void)package, (void)starter;
+    (void)interpreter, (void)text, (void)room, (void)own, (void)starter;
     return 0;
 #endif
 }

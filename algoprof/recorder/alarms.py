@@ -3,14 +3,14 @@
 import atexit
 import os
 
+from algoprof.recorder.own_threads import BEGINNINGS, STARTER
 from algoprof.recorder.writer import backend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_STARTER = os.path.join(_PACKAGE, "supervisor", "start.py")
+_OWN = "\0".join((*BEGINNINGS, ""))  # each ends in a zero, and there is one more behind the last in C
 
 _set: "Callable[[memoryview, int, int, int, int, bytes, bytes], None] | None" = None
 _take: "Callable[[int, int, int], None] | None" = None
@@ -35,7 +35,7 @@ def set_alarm_at(words: memoryview, slot: int, serial: int, due_ns: int, million
         millionths: the share of the timeout.
     """
     if _set is not None:
-        _set(words, slot, serial, due_ns, millionths, os.fsencode(_PACKAGE), os.fsencode(_STARTER))
+        _set(words, slot, serial, due_ns, millionths, os.fsencode(_OWN), os.fsencode(STARTER))
 
 
 def take(slot: int, serial: int, millionths: int) -> None:

@@ -7,6 +7,7 @@ and nothing is counted.
 
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, OutOfSpace
+from algoprof.recorder.own_threads import PACKAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,10 +15,7 @@ if TYPE_CHECKING:
 
     Stack = list[tuple[CodeType, int]]
 
-PACKAGE = __file__.rpartition("recorder")[0]
-"""The folder of this package, whose frames are nobody's concern."""
-
-_OURS = (PACKAGE, "<frozen runpy>", "<frozen importlib")
+_OURS = (PACKAGE, "<frozen runpy>", "<frozen importlib")  # frames that are nobody's concern
 _CACHED_CODES, _CACHED_FRAMES, _CACHED_PLACES = 8192, 65_536, 4096
 _DEEPEST_ROW = 256  # the writer folds at 128
 

@@ -13,7 +13,8 @@ from _thread import _count, allocate_lock, get_ident, get_native_id, start_new_t
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at
-from algoprof.recorder.sample_tree import PACKAGE, Busy, SampleTree
+from algoprof.recorder.own_threads import THREADING, is_own
+from algoprof.recorder.sample_tree import Busy, SampleTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -362,10 +363,6 @@ def _is_ours(stack: "Stack") -> bool:
         return False
     for code, _ in reversed(stack):
         file = code.co_filename
-        if not file.endswith(_THREADING):
-            return file.startswith(_BEGINNINGS)
+        if not file.endswith(THREADING):
+            return is_own(file)
     return True
-
-
-_THREADING = os.sep + "threading.py"
-_BEGINNINGS = tuple(PACKAGE + name for name in ("watcher.py", f"delivery{os.sep}", f"recorder{os.sep}"))

@@ -1,14 +1,13 @@
 """What each thread of this process is doing, as text."""
 
-import os
 import sys
+
+from algoprof.recorder.own_threads import STARTER, THREADING, is_own
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import FrameType
 
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_STARTER = os.path.join(_PACKAGE, "supervisor", "start.py")
 _MOST_THREADS, _MOST_FRAMES = 100, 100
 
 
@@ -50,10 +49,10 @@ def _lines(innermost: "FrameType") -> list[str]:
     frame: FrameType | None = innermost
     while frame is not None:
         path = frame.f_code.co_filename
-        if path != _STARTER:
+        if path != STARTER:
             if len(lines) < _MOST_FRAMES:
                 lines.append(f'  File "{path}", line {frame.f_lineno} in {frame.f_code.co_name}')
-            if not path.endswith("threading.py"):
+            if not path.endswith(THREADING):
                 began = path
         frame = frame.f_back
-    return [] if began.startswith(_PACKAGE) else lines
+    return [] if is_own(began) else lines

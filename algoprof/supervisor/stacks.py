@@ -9,6 +9,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from algoprof.recorder.own_threads import is_own
 from algoprof.supervisor import processes, start
 from algoprof.supervisor.flights import Recorded
 
@@ -16,7 +17,6 @@ _ALL_SECONDS, _EACH_SECONDS = 0.15, 0.05
 _LOOK_SECONDS = 0.003
 _LONGEST = 256 * 1024
 _PREFIX = "algoprof-stacks-"
-_PACKAGE = str(Path(start.__file__).parents[1])
 _FRAME = re.compile(r'  File "(.*)", line \d+ in ')
 
 
@@ -151,4 +151,4 @@ def _is_ours(thread: list[str]) -> bool:
     """Whether a thread began in algoprof: the outermost of its frames that is not of threading is ours."""
     files = [found[1] for found in map(_FRAME.match, thread) if found is not None]
     begun = [file for file in files if os.path.basename(file) != "threading.py"]  # noqa: PTH119
-    return bool(begun) and begun[-1].startswith(_PACKAGE + os.sep)
+    return bool(begun) and is_own(begun[-1])

@@ -237,7 +237,6 @@ class SectionBase:
             occurrence.started = started = monotonic_ns()
             _write_open(_data, entry * 8, started, parent.reference, 0, span, above.span)
             if self.attributes:
-                occurrence.plain = False
                 writer.keep_attributes(occurrence, self.attributes)
             _words[entry] = row.link
         except BaseException as fault:

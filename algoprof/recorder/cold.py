@@ -423,7 +423,7 @@ class ColdWriter:
 
     def keep_attributes(self, occurrence: "Occurrence", values: dict[str, object]) -> None:
         """Write what an open occurrence carries, so that a kill does not lose it."""
-        occurrence.attributes = values
+        occurrence.attributes, occurrence.plain = values, False
         slot = occurrence.slot = occurrence.slot or occurrence.row.block.take_attributes()
         if slot:
             data, _ = at.encode_attributes(values)

@@ -64,6 +64,20 @@ with profile("job"):
     assert memory < 512
 
 
+def test_attributes_set_in_a_loop_take_no_more(sizes):
+    file, memory = sizes("""
+def work():
+    held = section("held")
+    for number in range(300):
+        with held as s:
+            s.set(number=number)
+with profile("job"):
+    print(*growth(work))
+""")
+    assert file < 64
+    assert memory < 512
+
+
 def test_one_thread_takes_2_mib_at_the_most(sizes):
     """Names without end, as deep as they go, and many open at once: beyond the start, what one thread adds."""
     (added,) = sizes("""

@@ -14,8 +14,9 @@ import algoprof
 from algoprof import profile, section
 
 def busy(seconds):
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
+    # and for most of that in fact: a busy machine may keep the processor to itself
+    until, enough = time.perf_counter() + seconds, time.thread_time() + 0.7 * seconds
+    while time.perf_counter() < until or time.thread_time() < enough:
         pass
 
 def tell(profile, **more):
@@ -91,8 +92,9 @@ def test_samples_stand_where_the_sections_do(sampled):
         """
     )
     parse = count(told, "job", "load", "parse", leaf="busy")
-    assert 20 <= parse <= 60
-    assert 20 <= count(told, "job", leaf="busy") - parse <= 60
+    rest = count(told, "job", leaf="busy") - parse
+    assert min(parse, rest) >= 15
+    assert 0.2 < parse / (parse + rest) < 0.8
     assert told["interval"] == 0.01
 
 

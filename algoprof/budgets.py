@@ -25,11 +25,14 @@ class Budget:
     True
     """
 
-    __slots__ = ("_deadline_ns", "around", "began_ns", "ended", "opener", "run", "section", "source", "timeout")
+    __slots__ = (
+        "_deadline_ns", "around", "began_ns", "ended", "ended_ns", "opener", "run", "section", "source", "timeout",
+    )  # fmt: skip
 
     def __init__(self, run: str, granted: Grant, around: "Budget | None" = None, section: str = "") -> None:
         self.around = around
         self.ended = False
+        self.ended_ns = 0
         self.run = run
         self.section = section
         self.opener: object = None
@@ -71,6 +74,7 @@ class Budget:
 
     def end(self) -> None:
         """Stop counting for whoever still runs in the context of a run that is over."""
+        self.ended_ns = self.ended_ns or monotonic_ns()
         self.ended = True
         self.around = _open_one(self.around)
 

@@ -19,7 +19,7 @@ class RunOptions:
         on_threshold: whom to tell.
 
     Raises:
-        ConfigurationError: if a threshold is no share.
+        ConfigurationError: if a threshold is no share, or stands alone.
     """
 
     __slots__ = ("allocations", "on_threshold", "thresholds")
@@ -32,7 +32,10 @@ class RunOptions:
         on_threshold: "Callable[[Threshold], object] | None" = None,
     ) -> None:
         self.allocations = allocations
-        self.thresholds = tuple(sorted({_share(one) for one in thresholds}))
+        try:
+            self.thresholds = tuple(sorted({_share(one) for one in thresholds}))
+        except TypeError:
+            raise ConfigurationError(f"thresholds are a list, as [0.5, 0.9], not {thresholds!r}") from None
         self.on_threshold = on_threshold
 
     @property

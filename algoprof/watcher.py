@@ -87,7 +87,7 @@ class _Watcher:
                     self._condition.wait(seconds)
                     _beat()
                     continue
-            if not run.ended:
+            if not run.ended or due <= run.budget.ended_ns:  # it may have ended while C code kept this from running
                 late = Threshold(run, ratio, (monotonic_ns() - due) / 1e9)
                 _tell(late)
                 if run.on_threshold is not None or _exports():  # who may take time, and others have thresholds too
@@ -105,10 +105,10 @@ def _tell(threshold: Threshold) -> None:
 
     run, log = threshold.run, logging.getLogger("algoprof")
     try:
-        open_now = ", ".join(_open_sections(run)) or "no section"
+        open_now = ", ".join(_open_sections(run)) or ("nothing, it has ended meanwhile" if run.ended else "no section")
         stacks_now = stacks()
         is_told = not run.mark_threshold(threshold.ratio)  # late, for it is told without us while we are slow
-        if is_told and (run.ended or not log.hasHandlers()):
+        if is_told and not log.hasHandlers():
             return
         log.warning(
             "%s has used %.0f %% of its budget of %g s; open: %s\n%s",

@@ -1,5 +1,6 @@
 """Budgets: where a timeout comes from, what remains of it, and who says so in time."""
 
+import ctypes
 import math
 import pickle
 import threading
@@ -260,6 +261,23 @@ class TestThresholds:
         over.set()
         assert "on_threshold of job failed" in caplog.text
         assert "LookupError: mine" in caplog.text
+
+    def test_one_share_alone_is_refused_with_what_to_write(self):
+        with pytest.raises(ConfigurationError, match=r"thresholds are a list, as \[0.5, 0.9\], not 0.5"):
+            profile.with_options(thresholds=0.5)
+
+    def test_a_threshold_reached_in_c_code_that_ends_with_the_run_is_told_after_it(self):
+        told, both = [], threading.Event()
+
+        def tell(threshold):
+            told.append((threshold.ratio, threshold.run.ended))
+            if len(told) == 2:
+                both.set()
+
+        with profile.with_options(thresholds=[0.2, 0.4], on_threshold=tell)("job", timeout=1):
+            ctypes.PyDLL(None).usleep(600_000)
+        assert both.wait(20)
+        assert [ratio for ratio, _ in told] == [0.2, 0.4]
 
     def test_many_runs_at_once_take_no_thread_each(self):
         ends, all_open, all_told = threading.Event(), threading.Barrier(21), threading.Event()

@@ -21,11 +21,21 @@ _WORTH_TELLING = 0.05  # of all samples
 
 def profiles(ending: Ending, timeout: float | None) -> list[Profile]:
     """Return a profile of each process that is nobody's worker, the first one's first; workers are in theirs."""
-    found = [_within(profile_of(one.path, one.flight), timeout) for one in _leaders(ending.recorded)]
+    found = [
+        _outcome(_within(profile_of(one.path, one.flight), timeout), one, ending) for one in _leaders(ending.recorded)
+    ]
     if ending.seen is None:
         return found
     first, *others = found or [replace(ending.seen, duration_ns=round(ending.seconds * 1e9), timeout=timeout)]
     return [replace(first, **{name: getattr(ending.seen, name) for name in SAMPLE_FIELDS}), *others]
+
+
+def _outcome(profile: Profile, one: Recorded, ending: Ending) -> Profile:
+    """Return a profile, which for the program's own run says whether that failed: it cannot know its exit status."""
+    failed = ending.status != 0 and not ending.timed_out and one is _leaders(ending.recorded)[0]
+    if failed and profile.outcome == "ok" and profile.name == one.flight.program:
+        return replace(profile, outcome="error", failed_runs=1)
+    return profile
 
 
 def _leaders(recorded: list[Recorded]) -> list[Recorded]:
@@ -47,7 +57,7 @@ def as_text(ending: Ending, timeout: float | None) -> Iterator[str]:
         if len(leaders) > 1:
             yield f"process {one.flight.pid}, {printable(one.flight.program)}"
         for profile in _telling([*ended(one.path, one.flight), *unfinished(one.path, one.flight)]):
-            yield render(_within(profile, timeout)).rstrip("\n")
+            yield render(_outcome(_within(profile, timeout), one, ending)).rstrip("\n")
     if ending.seen is not None:
         yield from hot_line_rows(ending.seen, 100)
     if not ending.recorded:

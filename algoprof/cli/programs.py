@@ -3,16 +3,23 @@
 from dataclasses import replace
 from pathlib import Path
 
-from algoprof.profiles.merging import merge
+from algoprof.profiles.merging import merge, merged_samples
 from algoprof.profiles.tree import Profile
 from algoprof.recorder.families import with_workers, worker_parts
 from algoprof.recorder.reader import Flight
 
 
 def profile_of(path: Path, flight: Flight) -> Profile:
-    """Return what a program's flight file has most to tell: the run that was cut off, else the only one, else all."""
+    """Return what a program's flight file has most to tell: the run that was cut off, else the only one, else all.
+
+    What no run of the program's holds is no run of its own: where no section is in it, its samples alone are told.
+    """
     chosen = unfinished(path, flight) or ended(path, flight)
-    return chosen[0] if len(chosen) == 1 else merge(chosen, name=flight.program)
+    telling = [one for one in chosen if one.name != flight.program or any(root.children for root in one.roots)]
+    if not telling or len(chosen) == 1:
+        telling = chosen
+    whole = telling[0] if len(telling) == 1 else merge(telling, name=flight.program)
+    return whole if len(telling) == len(chosen) else replace(whole, **merged_samples(chosen))
 
 
 def unfinished(path: Path, flight: Flight) -> list[Profile]:

@@ -228,7 +228,7 @@ class _Supervision:
         last = self._sample()
         first = self._samples[0] if self._samples else last
         found = processes.status(self._pid)
-        stopped = found is not None and found.state in "Tt"
+        stopped = found is not None and found.state == "T"  # and not t, by who looks into it
         beats = {one.flight.pid: one.beat_ns for one in recorded}
         return judge(first, last, stopped=stopped, beat_ns=beats.get(last.busiest_since(first), 0))
 

@@ -8,6 +8,7 @@ from algoprof.profiles.tree import Profile
 
 _OWN, _BESIDE = 5, 3  # lines of the main thread, and of others
 _WORTH_TELLING = 0.02  # of the samples
+_UNSEEN = 0.1  # of the run
 _FILE_WIDTH = 40
 
 
@@ -27,16 +28,28 @@ def hot_line_rows(profile: Profile, width: int) -> Iterator[str]:
         return
     shown = [hot for hot in found if not hot.concurrent and hot.count >= own * _WORTH_TELLING][:_OWN]
     shown += [hot for hot in found if hot.concurrent and hot.count >= beside * _WORTH_TELLING][:_BESIDE]
+    unseen = _unseen(profile, own)
     samples, interval = f"{own + beside} samples", cells.seconds(profile.sample_interval)
     yield f"hot lines, of {samples}, one each {interval}{_notes(profile)}:"
     places = [_place(hot) for hot in shown]
     room = max(map(cells.displayed_width, places))
     for hot, place in zip(shown, places, strict=True):
-        share = cells.share(hot.count / (beside if hot.concurrent else own))
+        share = cells.share(hot.count / (beside if hot.concurrent else own + unseen))
         time = cells.seconds(hot.count * profile.sample_interval)
         name = cells.name(hot.frame.name, max(16, width // 4))
         line = f"  {share:>5} {time:>8}  {cells.left(place, room)}  {name}"
         yield f"{line}{_sections(hot, width - cells.displayed_width(line))}"
+    if unseen:
+        share, time = cells.share(unseen / (own + unseen)), cells.seconds(unseen * profile.sample_interval)
+        yield f"  {share:>5} {time:>8}  not seen: C code let nothing look until the end, or no sampler was there yet"
+
+
+def _unseen(profile: Profile, own: int) -> int:
+    """Return how many samples of the main thread are missing in a run that was cut off; 0 for few of them."""
+    if profile.outcome not in ("open", "killed") or not own:
+        return 0
+    unseen = round(profile.duration / profile.sample_interval) - own
+    return unseen if unseen > _UNSEEN * (unseen + own) else 0
 
 
 def _notes(profile: Profile) -> str:

@@ -1,6 +1,7 @@
 """Samples of several profiles together: equal stacks add up, and there are never too many."""
 
 import json
+from dataclasses import replace
 
 from algoprof.exporters.formats.collapsed import collapsed
 from algoprof.exporters.text import render
@@ -68,6 +69,15 @@ def test_the_report_tells_of_other_threads_apart():
 def test_the_report_says_what_is_missing():
     text = render(sampled(Sample(("job",), (SOLVE,), 30), samples_left_out=2, samples_folded=3))
     assert "of 30 samples, one each 10.0 ms, 2 more left out, 3 with shortened stacks:" in text
+
+
+def test_the_report_says_what_nothing_saw_before_the_kill():
+    seen = replace(sampled(Sample(("job",), (SOLVE,), 30)), outcome="killed", duration_ns=3_000_000_000)
+    assert render(seen).splitlines()[-2:] == [
+        "   10 %   300 ms  plan.py:7  solve",
+        "   90 %   2.70 s  not seen: C code let nothing look until the end, or no sampler was there yet",
+    ]
+    assert "not seen" not in render(replace(seen, outcome="ok"))
 
 
 def test_what_a_function_is_called_cannot_break_a_line():

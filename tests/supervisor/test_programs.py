@@ -133,6 +133,11 @@ def test_what_cannot_be_run_is_told_as_timeout_tells_it(arguments, status, sente
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(("end", "outcome"), [("raise ValueError", "error"), ("sys.exit(7)", "error"), ("pass", "ok")])
+def test_its_own_run_failed_if_it_did(run, end, outcome):
+    assert run(f"import sys\n{end}").profile.outcome == outcome
+
+
 def test_signals_go_on_to_the_program(script, supervised):
     path = script(
         """

@@ -31,6 +31,7 @@ def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
     assert saved.node("job", "load").count == 1
     assert 0.2 < saved.node("job", "finish", "solve").open_time <= 1.6
     assert saved.timeout == 1.5
+    assert (saved.runs, saved.bottleneck.name) == (1, "solve")
 
 
 def test_every_run_inside_knows_when_the_program_will_be_stopped(run):

@@ -256,6 +256,11 @@ def test_no_file_is_longer_than_a_reader_can_hold():
     assert long == {}
 
 
+def test_no_file_has_the_marks_of_an_unfinished_merge():
+    marks = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [str(path.relative_to(ROOT)) for path in tracked() if marks.search(path.read_text("utf-8", "replace"))] == []
+
+
 # Written so that they do not match themselves.
 MACHINES_AND_HOSTS = re.compile(
     r"/wor[k]/|/roo[t]/|/home/(?!algo\b)[a-z]|/opt/pyp[i]|pypi\.or[g]|pythonhosted\.or[g]|/tmp/bash_job[s]"

@@ -6,6 +6,7 @@ from _thread import RLock
 from bisect import insort
 from time import monotonic_ns
 
+from algoprof.recorder.alarms import watch_from_this_thread
 from algoprof.recorder.stacks import stacks
 
 TYPE_CHECKING = False
@@ -72,6 +73,7 @@ class _Watcher:
                 self._condition.notify()
 
     def _watch(self) -> None:
+        watch_from_this_thread()
         while True:
             with self._condition:
                 while not self._alarms:

@@ -19,7 +19,8 @@ cdef extern from "_stacks.h":
     ctypedef struct PyInterpreterState:
         pass
     PyInterpreterState *PyInterpreterState_Get() noexcept
-    size_t algoprof_stacks(PyInterpreterState *, char *, size_t, const char *, const char *) noexcept nogil
+    size_t algoprof_stacks(PyInterpreterState *, char *, size_t, const char *, const char *, unsigned long) noexcept nogil
+    unsigned long PyThread_get_thread_ident() noexcept nogil
 
 cdef extern from "stdio.h" nogil:
     int snprintf(char *, size_t, const char *, ...)
@@ -54,6 +55,7 @@ cdef bytes own_beginnings = b"", starter_path = b""
 cdef const char *own_list = NULL
 cdef const char *starter = NULL
 cdef PyInterpreterState *interpreter = NULL
+cdef unsigned long watcher = 0
 cdef list kept_views = []  # the memory that alarms point into stays mapped
 
 cdef int64_t PATIENCE_NS = 20_000_000  # for whoever tells with the GIL held, and does it better
@@ -106,6 +108,12 @@ def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths
         elif next_look == 0 or due + PATIENCE_NS < next_look:
             pthread_cond_signal(&algoprof_changed)
     pthread_mutex_unlock(&algoprof_lock)
+
+
+def watch_here():
+    """Say that the running thread is the one that takes alarms: it may be busy with that, and is not shown."""
+    global watcher
+    watcher = PyThread_get_thread_ident()
 
 
 def take_alarm(int64_t run, int64_t serial, int64_t millionths):
@@ -193,7 +201,7 @@ cdef void *keep_watch(void *nothing) noexcept nogil:
             alarm.words[alarm.run + RUN_THRESHOLD] = alarm.millionths
         pthread_mutex_unlock(&algoprof_lock)
         size = message(&alarm, now)
-        size += algoprof_stacks(interpreter, text_room + size, ROOM - size, own_list, starter)
+        size += algoprof_stacks(interpreter, text_room + size, ROOM - size, own_list, starter, watcher)
         pthread_mutex_lock(&algoprof_lock)
         telling = False
         pthread_mutex_unlock(&algoprof_lock)

@@ -168,7 +168,7 @@ static int algoprof_add_thread(struct algoprof_stacks *to, const PyThreadState *
 
 /* Write the stack of each Python thread, in the form of faulthandler's; returns how long that is. */
 static size_t algoprof_stacks(PyInterpreterState *interpreter, char *text, size_t room, const char *own,
-                              const char *starter) {
+                              const char *starter, unsigned long left_out) {
 #ifdef ALGOPROF_HAS_STACKS
     static struct algoprof_stacks stacks;
     const PyThreadState *holder = NULL, *at = PyInterpreterState_ThreadHead(interpreter);
@@ -185,13 +185,13 @@ static size_t algoprof_stacks(PyInterpreterState *interpreter, char *text, size_
 #endif
     for (count = 0; at != NULL && count < ALGOPROF_THREADS; count++) {
         if (!algoprof_copy(&stacks, &thread, at, sizeof(thread))) break;
-        if (!algoprof_add_thread(&stacks, &thread, at == holder)) break;
+        if (thread.thread_id != left_out && !algoprof_add_thread(&stacks, &thread, at == holder)) break;
         at = thread.next;
     }
     close(stacks.copies);
     return stacks.size;
 #else
-    (void)interpreter, (void)text, (void)room, (void)own, (void)starter;
+    (void)interpreter, (void)text, (void)room, (void)own, (void)starter, (void)left_out;
     return 0;
 #endif
 }

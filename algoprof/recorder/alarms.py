@@ -14,11 +14,12 @@ _OWN = "\0".join((*BEGINNINGS, ""))  # each ends in a zero, and there is one mor
 
 _set: "Callable[[memoryview, int, int, int, int, bytes, bytes], None] | None" = None
 _take: "Callable[[int, int, int], None] | None" = None
+_watch_here: "Callable[[], None] | None" = None
 
 if backend == "native" and not TYPE_CHECKING:
-    from algoprof.recorder._native import forget_alarms, set_alarm, silence_alarms, take_alarm
+    from algoprof.recorder._native import forget_alarms, set_alarm, silence_alarms, take_alarm, watch_here
 
-    _set, _take = set_alarm, take_alarm
+    _set, _take, _watch_here = set_alarm, take_alarm, watch_here
     atexit.register(silence_alarms)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=forget_alarms)
@@ -36,6 +37,12 @@ def set_alarm_at(words: memoryview, slot: int, serial: int, due_ns: int, million
     """
     if _set is not None:
         _set(words, slot, serial, due_ns, millionths, os.fsencode(_OWN), os.fsencode(STARTER))
+
+
+def watch_from_this_thread() -> None:
+    """Say that the running thread is the one that takes: it may be busy with that, and is not shown."""
+    if _watch_here is not None:
+        _watch_here()
 
 
 def take(slot: int, serial: int, millionths: int) -> None:

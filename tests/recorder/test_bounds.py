@@ -127,9 +127,12 @@ print(backed(), count, number * 600)
 
 def test_many_threads_one_after_another_take_no_more(sizes, scaled):
     file, memory = sizes(f"""
+from threading import Barrier
+all_at_once = Barrier(8)
+
 def step():
     with section("step"):
-        pass
+        all_at_once.wait()
 
 def work():
     for _ in range({scaled(100)}):

@@ -75,7 +75,7 @@ def test_without_any_temporary_folder_it_runs_and_shows_no_stacks(script):
     line = [sys.executable, "-c", f"import sys; sys.argv[1:1] = ['run']; {main}; main()", path]
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (3, "runs\n")
-    assert "program.py  ok" in done.stderr
+    assert "program.py  error" in done.stderr
 
 
 def test_with_its_streams_closed_it_runs_and_saves_the_profile(script, supervised, tmp_path):

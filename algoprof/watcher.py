@@ -7,7 +7,6 @@ from bisect import insort
 from time import monotonic_ns
 
 from algoprof.recorder.alarms import watch_from_this_thread
-from algoprof.recorder.stacks import stacks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ def watch(run: "Run") -> None:
 def _tell(threshold: Threshold) -> None:
     """Log what is open, and the stacks; what was told on stderr meanwhile is logged only where something takes it."""
     import logging  # noqa: PLC0415  (only a slow run needs it)
+
+    from algoprof.recorder.stacks import stacks  # noqa: PLC0415  (as above)
 
     run, log = threshold.run, logging.getLogger("algoprof")
     try:

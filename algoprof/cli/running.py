@@ -112,7 +112,8 @@ def _supervised(line: list[str], timeout: float | None, grace: float, sampling: 
         raise _CannotStart("there is no such program", _NOT_FOUND) from None
     except OSError as error:
         if error.errno in (errno.EACCES, errno.ENOEXEC, errno.EISDIR, errno.ENOTDIR):
-            raise _CannotStart(f"it cannot be run ({error.strerror})", _NOT_EXECUTABLE) from error
+            hint = "; a Python script is run where no -- is before it" if commands.is_script(line[0]) else ""
+            raise _CannotStart(f"it cannot be run ({error.strerror}){hint}", _NOT_EXECUTABLE) from error
         raise
     finally:
         stacks.close()

@@ -72,7 +72,19 @@ cdef int NODE_RUN = at.NODE_RUN, NODE_PARENT = at.NODE_PARENT
 cdef int64_t REFERENCE_MASK = at.REFERENCE_MASK, FILE_WORDS = at.FILE_BYTES // 8
 
 
-def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths, bytes own, bytes starts):
+def show_none_of(bytes own, bytes starts):
+    """Say which threads and frames are shown in no stack.
+
+    Args:
+        own: how the paths of files begin in which threads do that are not shown, each ending in a zero.
+        starts: the file that starts programs under a supervisor; its frames are not shown.
+    """
+    global own_beginnings, starter_path, own_list, starter
+    own_beginnings, starter_path = own, starts
+    own_list, starter = own_beginnings, starter_path
+
+
+def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths):
     """Have a threshold told of, unless somebody takes the alarm soon after it is due.
 
     Args:
@@ -81,10 +93,8 @@ def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths
         serial: the run's.
         due: when, on the monotonic clock.
         millionths: the share of the timeout.
-        own: how the paths of files begin in which threads do that are not shown, each ending in a zero.
-        starts: the file that starts programs under a supervisor; its frames are not shown.
     """
-    global alarm_count, next_look, thread_runs, own_beginnings, starter_path, own_list, starter, interpreter
+    global alarm_count, next_look, thread_runs, interpreter
     cdef Alarm *made
     if not any(kept is view for kept in kept_views):
         kept_views.append(view)
@@ -100,8 +110,6 @@ def set_alarm(view, int64_t run, int64_t serial, int64_t due, int64_t millionths
         made.millionths = millionths
         alarm_count += 1
         if not thread_runs:
-            own_beginnings, starter_path = own, starts
-            own_list, starter = own_beginnings, starter_path
             interpreter = PyInterpreterState_Get()
             next_look = 0
             thread_runs = algoprof_start_thread(keep_watch)

@@ -27,7 +27,7 @@ cdef extern from "_ticker.h":
 MAIN, OTHERS, STOP = ALGOPROF_MAIN, ALGOPROF_OTHERS, ALGOPROF_STOP
 
 cdef object sampler = None
-cdef int64_t origin, interval
+cdef int64_t origin, interval, counted
 cdef int STACK_DEPTH = at.STACK_DEPTH, NODE_RUN = at.NODE_RUN, RUN_SERIAL = at.RUN_SERIAL
 cdef int STACK_TICKS = at.STACK_TICKS, STACK_SAMPLES = at.STACK_SAMPLES, STACK_WORDS = at.STACK_WORDS
 cdef int STACKS_PER_SEGMENT = at.STACKS_PER_SEGMENT, NESTED_RUNS = 8
@@ -108,15 +108,23 @@ cdef bint counted_at_once(list rows, list stack, int64_t now) except -1:
             return False
     if not node:
         return False
-    if sampler.counting.acquire(False):  # else another sample is counted now
-        ticks = now - sampler.counted_main
-        if ticks > 0:
-            sampler.counted_main = now
-            offset = stacks.starts[node // STACKS_PER_SEGMENT] + node % STACKS_PER_SEGMENT * STACK_WORDS
-            words[offset + STACK_TICKS] += ticks
-            words[offset + STACK_SAMPLES] += 1
-        sampler.counting.release()
+    ticks = due(now)
+    if ticks:
+        offset = stacks.starts[node // STACKS_PER_SEGMENT] + node % STACKS_PER_SEGMENT * STACK_WORDS
+        words[offset + STACK_TICKS] += ticks
+        words[offset + STACK_SAMPLES] += 1
     return True
+
+
+cpdef int64_t due(int64_t now):
+    """Return the ticks that the main thread is to be given up to one; another sample's are not given twice.
+
+    To Python it is a single step: no thread gets the GIL within it, and no handler's exception leaves it half done.
+    """
+    global counted
+    cdef int64_t ticks = max(0, now - counted)
+    counted += ticks
+    return ticks
 
 
 def start(number, of, began, between):
@@ -128,8 +136,8 @@ def start(number, of, began, between):
         began: the first tick, in nanoseconds on the monotonic clock.
         between: nanoseconds from tick to tick.
     """
-    global sampler, origin, interval
-    origin, interval = began, between
+    global sampler, origin, interval, counted
+    origin, interval, counted = began, between, 0
     sampler = of
     return bool(algoprof_start(number, began, between))
 

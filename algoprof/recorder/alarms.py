@@ -10,16 +10,23 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OWN = "\0".join((*BEGINNINGS, ""))  # each ends in a zero, and there is one more behind the last in C
 
-_set: "Callable[[memoryview, int, int, int, int, bytes, bytes], None] | None" = None
+_set: "Callable[[memoryview, int, int, int, int], None] | None" = None
 _take: "Callable[[int, int, int], None] | None" = None
 _watch_here: "Callable[[], None] | None" = None
 
 if backend == "native" and not TYPE_CHECKING:
-    from algoprof.recorder._native import forget_alarms, set_alarm, silence_alarms, take_alarm, watch_here
+    from algoprof.recorder._native import (
+        forget_alarms,
+        set_alarm,
+        show_none_of,
+        silence_alarms,
+        take_alarm,
+        watch_here,
+    )
 
     _set, _take, _watch_here = set_alarm, take_alarm, watch_here
+    show_none_of(os.fsencode("\0".join((*BEGINNINGS, ""))), os.fsencode(STARTER))
     atexit.register(silence_alarms)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=forget_alarms)
@@ -36,7 +43,7 @@ def set_alarm_at(words: memoryview, slot: int, serial: int, due_ns: int, million
         millionths: the share of the timeout.
     """
     if _set is not None:
-        _set(words, slot, serial, due_ns, millionths, os.fsencode(_OWN), os.fsencode(STARTER))
+        _set(words, slot, serial, due_ns, millionths)
 
 
 def watch_from_this_thread() -> None:

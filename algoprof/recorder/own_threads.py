@@ -2,6 +2,10 @@
 
 import os
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 """The folder of this package, with a separator at its end."""
 STARTER = os.path.join(PACKAGE, "supervisor", "start.py")
@@ -10,14 +14,21 @@ BEGINNINGS = tuple(
     PACKAGE + name for name in ("watcher.py", *(f"{room}{os.sep}" for room in ("delivery", "exporters", "recorder")))
 )
 """How the paths of files begin in which threads of ours do. In others the program's may begin, as by `propagate`."""
-THREADING = os.sep + "threading.py"
-"""How the path of the file ends in which every thread of that module begins."""
+_THREADING = os.sep + "threading.py"  # where every thread of that module begins
 
 
-def is_own(path: str) -> bool:
-    """Whether a thread is one of ours.
+def is_own(files: "Iterable[str]") -> bool:
+    """Whether a thread is one of ours, or has nothing of the program in it yet.
 
     Args:
-        path: the file of its outermost frame that is not of threading.
+        files: those of its frames, the outermost first.
+
+    >>> is_own(["/usr/lib/python3.11/threading.py", PACKAGE + "watcher.py", "/usr/lib/python3.11/threading.py"])
+    True
+    >>> is_own(["/usr/lib/python3.11/threading.py", PACKAGE + "propagation.py", "job.py"])
+    False
     """
-    return path.startswith(BEGINNINGS)
+    for file in files:
+        if not file.endswith(_THREADING):
+            return file.startswith(BEGINNINGS)
+    return True

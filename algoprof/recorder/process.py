@@ -231,6 +231,7 @@ def _serve_supervisor() -> None:
 
 SAMPLER, SAMPLE_RATE = "ALGOPROF_SAMPLER", "ALGOPROF_SAMPLE_RATE"
 """Variables that say whether, and how many times per second, stacks are sampled."""
+SAMPLER_CHOICES = ("on", "thread", "off")
 DEFAULT_SAMPLE_RATE, HIGHEST_SAMPLE_RATE = 100, 1000
 
 
@@ -250,25 +251,31 @@ def sample(choice: str, rate: int) -> None:
 
 def _begin_sampling() -> None:
     global _sampler  # noqa: PLW0603  (once per process)
-    choice, rate = _wants_samples or (os.environ.get(SAMPLER, ""), _sample_rate())
-    if _table is None or _flight is None or (choice not in ("on", "thread") and _sampler is None):
+    choice, rate = _wants_samples or _asked_for_samples()
+    if _table is None or _flight is None or (choice == "off" and _sampler is None):
         return
     try:
         from algoprof.recorder import sampler  # noqa: PLC0415  (few want it)
 
         _sampler = sampler
-        sampler.begin(_table, _flight, count_error, choice if choice in sampler.CHOICES else "off", rate)
+        sampler.begin(_table, _flight, count_error, choice, rate)
     except OutOfSpace:
         _flight.count_error()
     except Exception:  # noqa: BLE001  (the profiler never breaks the program)
         count_error()
 
 
-def _sample_rate() -> int:
-    try:
-        return min(max(int(os.environ.get(SAMPLE_RATE, "")), 1), HIGHEST_SAMPLE_RATE)
-    except ValueError:
-        return DEFAULT_SAMPLE_RATE
+def _asked_for_samples() -> tuple[str, int]:
+    """Return what the variables ask for; what they cannot mean is told, and taken for what it is without them."""
+    choice = os.environ.get(SAMPLER) or "off"
+    if choice not in SAMPLER_CHOICES:
+        _log(f"{SAMPLER} is {choice!r:.80}, but it is one of {', '.join(SAMPLER_CHOICES)}; so nothing is sampled")
+        choice = "off"
+    rate = os.environ.get(SAMPLE_RATE) or str(DEFAULT_SAMPLE_RATE)
+    if not (rate.isascii() and rate.isdecimal() and 1 <= int(rate[:5]) <= HIGHEST_SAMPLE_RATE):
+        _log(f"{SAMPLE_RATE} is {rate!r:.80}, but it is a whole number from 1 to 1000; so it is {DEFAULT_SAMPLE_RATE}")
+        return choice, DEFAULT_SAMPLE_RATE
+    return choice, int(rate)
 
 
 def _close_at_exit() -> None:
@@ -312,12 +319,15 @@ def _made_file() -> FlightFile:
 
 
 def _warn(reason: object) -> None:
-    import logging  # noqa: PLC0415  (only needed here)
-
-    logging.getLogger("algoprof").warning(
-        "no flight file, so a kill will lose the profile: %s. Name a writable directory in ALGOPROF_FLIGHT_DIR.",
-        reason,
+    _log(
+        f"no flight file, so a kill will lose the profile: {reason}. Name a writable directory in ALGOPROF_FLIGHT_DIR."
     )
+
+
+def _log(warning: str) -> None:
+    import logging  # noqa: PLC0415  (only trouble needs it)
+
+    logging.getLogger("algoprof").warning("%s", warning)
 
 
 def beat() -> None:

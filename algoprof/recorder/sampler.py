@@ -5,7 +5,6 @@ are looked at by the helper, which has to wait for the GIL. A sample counts the 
 code that lets nothing run gets all of its time.
 """
 
-import gc
 import os
 import signal
 import sys
@@ -13,8 +12,9 @@ from _thread import _count, allocate_lock, get_ident, get_native_id, start_new_t
 from time import monotonic_ns
 
 from algoprof.recorder import layout as at
-from algoprof.recorder.own_threads import THREADING, is_own
+from algoprof.recorder.own_threads import is_own
 from algoprof.recorder.sample_tree import Busy, SampleTree
+from algoprof.recorder.stacks import current_frames
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,14 +26,10 @@ if TYPE_CHECKING:
 
     Stack = list[tuple[CodeType, int]]
 
-CHOICES = ("on", "thread", "off")
-"""What `ALGOPROF_SAMPLER` may say: by signal where that can be, by a thread alone, or not at all."""
-
 _SWITCH_SECONDS = 0.0005
 _NUMBER = getattr(signal, "SIGURG", 0)  # nobody's, and ignored where it has no handler
 _SETTLE_EVERY = 16  # samples
 _PATIENCE_SECONDS = 1.0  # with a program that has other threads now and then
-_MUST_STOP_COLLECTING = sys.version_info < (3, 12)  # the collector may wait for the lock that _current_frames holds
 
 
 _sampler: "Sampler | None" = None
@@ -47,7 +43,7 @@ def begin(table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", 
         table: of its flight file.
         flight: that file.
         fault: counts an exception of ours that is being handled, or raises it if it is the program's.
-        choice: one of `CHOICES`; `off` ends it.
+        choice: `on`, by signal where that can be; `thread`, by a thread alone; `off` ends it.
         rate: ticks per second.
 
     Raises:
@@ -107,8 +103,7 @@ class Sampler:
         self._interval = 1_000_000_000 // rate
         self.main, self._others = _trees(flight, self._interval)
         self._origin = monotonic_ns()
-        self.counted_main = self._counted_others = 0
-        self.counting = allocate_lock()
+        self._counted_main = self._counted_others = 0
         self._ticker: ModuleType | None = None
         self.in_handler = self._is_lost = False
         self._main_ident = _main_ident()
@@ -209,13 +204,9 @@ class Sampler:
 
     def _due_in_main(self, now: int) -> int:
         """Return the ticks that the main thread is to be given up to one; another sample's are not given twice."""
-        if not self.counting.acquire(blocking=False):
-            return 0
-        try:
-            ticks = max(0, now - self.counted_main)
-            self.counted_main += ticks
-        finally:
-            self.counting.release()
+        if self._ticker is not None:
+            return int(self._ticker.due(now))
+        ticks, self._counted_main = now - self._counted_main, now  # the helper alone counts
         return ticks
 
     def _implicit_row(self) -> list[int]:
@@ -337,14 +328,7 @@ def _main_ident() -> int:
 
 def _all_stacks() -> "dict[int, Stack]":
     """Return the stack of each thread by its ident, as code and position of each frame, innermost first."""
-    collects = _MUST_STOP_COLLECTING and gc.isenabled()
-    if collects:
-        gc.disable()
-    try:
-        frames = sys._current_frames()  # noqa: SLF001  (there is no other way to see them)
-    finally:
-        if collects:
-            gc.enable()
+    frames = current_frames()
     stacks: dict[int, Stack] = {}
     while frames:
         frame: FrameType | None
@@ -358,11 +342,5 @@ def _all_stacks() -> "dict[int, Stack]":
 
 
 def _is_ours(stack: "Stack") -> bool:
-    """Whether a thread is one of algoprof's: the outermost of its frames that is not of threading begins them."""
-    if len(stack) >= at.STACK_DEPTH:
-        return False
-    for code, _ in reversed(stack):
-        file = code.co_filename
-        if not file.endswith(THREADING):
-            return is_own(file)
-    return True
+    """Whether a thread is one of algoprof's; not, if it is too deep to tell."""
+    return len(stack) < at.STACK_DEPTH and is_own(code.co_filename for code, _ in reversed(stack))

@@ -10,14 +10,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from algoprof.profiles.samples import Frame, Sample, heaviest
-from algoprof.supervisor import processes, start
+from algoprof.recorder.own_threads import PACKAGE, is_own
+from algoprof.supervisor import processes
 
 _TRIES = 20  # to look into a process that may not have begun to be a Python program
 _END_SECONDS = 5.0
 _LOOK_SECONDS = 0.005
 _LARGEST = 64 * 1024 * 1024
 _DEEPEST = 128
-_OURS = (str(Path(start.__file__).parents[1]) + os.sep, "<frozen runpy>")
+_OURS = (PACKAGE, "<frozen runpy>")
 MISSING = "there is no py-spy: pip install 'algoprof[sampler]'"
 
 
@@ -109,7 +110,10 @@ def _parsed(text: str, pid: int) -> list[Sample]:
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
         if frames and count.isascii() and count.isdecimal() and 0 < len(count) < 19 and int(count):
-            seen = [frame for frame in map(_frame, frames) if not frame.file.startswith(_OURS)]
+            every = [_frame(frame) for frame in frames]
+            if is_own(frame.file for frame in every):
+                continue
+            seen = [frame for frame in every if not frame.file.startswith(_OURS)]
             main = thread.startswith(f"thread ({pid})")
             found.append(Sample((), tuple(seen[-_DEEPEST:]), int(count), concurrent=not main))
     return [sample for sample in found if sample.stack]

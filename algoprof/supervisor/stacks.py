@@ -148,7 +148,6 @@ def _without_ours(dump: str) -> str:
 
 
 def _is_ours(thread: list[str]) -> bool:
-    """Whether a thread began in algoprof: the outermost of its frames that is not of threading is ours."""
+    """Whether a thread of a dump is one of algoprof's."""
     files = [found[1] for found in map(_FRAME.match, thread) if found is not None]
-    begun = [file for file in files if os.path.basename(file) != "threading.py"]  # noqa: PTH119
-    return bool(begun) and is_own(begun[-1])
+    return is_own(reversed(files))

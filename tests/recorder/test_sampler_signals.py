@@ -187,19 +187,23 @@ def test_what_the_programs_handler_raises_reaches_it(told):
         signal.signal(signal.SIGALRM, late)
         caught = 0
         with profile("job") as run:
-            for _ in range(300):
+            for number in range(1000):
+                space = {}  # new code each time: a sample of it is the work of many steps
+                exec(compile("def work():\\n while True: [one for one in range(100)]", f"{number}.py", "exec"), space)
                 try:
                     signal.setitimer(signal.ITIMER_REAL, 0.001)
-                    while True:
-                        [one for one in range(100)]
+                    space["work"]()
                 except TimeoutError:
                     caught += 1
-            busy(0.2)
-        tell(run, caught=caught)
-        """
+            begun = sum(one.count for one in run.snapshot().samples)
+            busy_until(lambda: sum(one.count for one in run.snapshot().samples) > begun + 100)
+        tell(run, caught=caught, begun=begun)
+        """,
+        rate=997,
     )
-    assert found["caught"] == 300
-    assert found["ticks"] > 30
+    assert found["caught"] == 1000
+    assert found["begun"] > 300
+    assert found["ticks"] > found["begun"] + 100
 
 
 def test_a_stack_that_is_nearly_full_stays_the_programs(run_python):

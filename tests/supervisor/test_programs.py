@@ -118,6 +118,7 @@ def test_it_exits_as_the_program_does(run, end, status):
         (["--", "no-such-program"], 127, "there is no such program"),
         (["--", "/etc/passwd"], 126, "cannot be run (Permission denied)"),
         (["--", "/"], 126, "cannot be run (Permission denied)"),
+        (["--", __file__], 126, "(Permission denied); a Python script is run where no -- is before it"),
         ([], 125, "what to run is missing"),
         (["ls"], 125, "put -- before it"),
         (["--timeout", "0", "x.py"], 125, "above 0"),

@@ -30,7 +30,7 @@ cdef object sampler = None
 cdef int64_t origin, interval, counted
 cdef int STACK_DEPTH = at.STACK_DEPTH, NODE_RUN = at.NODE_RUN, RUN_SERIAL = at.RUN_SERIAL
 cdef int STACK_TICKS = at.STACK_TICKS, STACK_SAMPLES = at.STACK_SAMPLES, STACK_WORDS = at.STACK_WORDS
-cdef int STACKS_PER_SEGMENT = at.STACKS_PER_SEGMENT, NESTED_RUNS = 8
+cdef int STACKS_PER_SEGMENT = at.STACKS_PER_SEGMENT, STACKS_LAST = at.STACKS_LAST, NESTED_RUNS = 8
 
 
 def is_free(number):
@@ -113,6 +113,7 @@ cdef bint counted_at_once(list rows, list stack, int64_t now) except -1:
         offset = stacks.starts[node // STACKS_PER_SEGMENT] + node % STACKS_PER_SEGMENT * STACK_WORDS
         words[offset + STACK_TICKS] += ticks
         words[offset + STACK_SAMPLES] += 1
+    words[stacks.header + STACKS_LAST] = origin + now * interval
     return True
 
 

@@ -383,13 +383,19 @@ class _Reading:
             return Clock(self._at_ns, to_wall)
         if self._words[at.HEADER_CLOSED]:
             return Clock(self._words[at.HEADER_CLOSED], to_wall)
-        moments = [self._words[at.HEADER_HEARTBEAT], *(entry.started_ns for entry in opens)]
+        moments = [self._words[at.HEADER_HEARTBEAT], *self._sampled_at(), *(entry.started_ns for entry in opens)]
         for run in runs:
             if run[at.RUN_STATE] != at.CUMULATIVE:
                 moments += [run[at.RUN_STARTED], run[at.RUN_ENDED]]
         for _, row in rows:
             moments += [row[at.NODE_SPANS + which * at.SPAN_WORDS + at.SPAN_ENDED] for which in range(3)]
         return Clock(max(moments), to_wall)
+
+    def _sampled_at(self) -> Iterator[int]:
+        """Yield when each sampler took its last sample: its process lived then, and what is open was open."""
+        for kind, owner, start in self._tree_segments():
+            if kind == at.STACKS and owner == start // at.SEGMENT_BYTES:
+                yield self._words[start // 8 + at.STACKS_LAST]
 
     def _text(self, offset: int, room: int) -> str:
         return bytes(self._view[offset : offset + room]).rstrip(b"\0").decode("utf-8", "replace")

@@ -5,6 +5,8 @@ waits for nothing that the interrupted code holds: where that is in the middle o
 and nothing is counted.
 """
 
+from time import monotonic_ns
+
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, OutOfSpace
 from algoprof.recorder.own_threads import PACKAGE
@@ -97,6 +99,7 @@ class SampleTree:
             offset = self._offset(node)
             words[offset + at.STACK_TICKS] += ticks
             words[offset + at.STACK_SAMPLES] += 1
+        words[self.header + at.STACKS_LAST] = monotonic_ns()
 
     def place_of(self, rows: "list[int]") -> int:
         """Return the node of what is open.

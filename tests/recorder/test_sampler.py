@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from algoprof.recorder import layout as at
+from algoprof.recorder.reader import read
+from algoprof.supervisor.flights import header_of
+
 ON = {"ALGOPROF_SAMPLER": "on"}
 PHASES = Path(__file__).parents[2] / "benchmarks" / "sampler_phases.py"
 TOOLS = """
@@ -352,6 +356,30 @@ def test_a_forked_child_has_its_own_samples(sampled):
     )
     assert count(told, "worker", leaf="busy") + count(told, "job", "child", leaf="busy") > 20
     assert count(told, "job", leaf="busy") >= 10
+
+
+@pytest.mark.parametrize("work", ["busy(0.6)", "time.sleep(0.6)"])
+def test_after_a_kill_what_was_open_lasted_to_the_last_sample(run_python, tmp_path, work):
+    """With no timeout nothing else tells: who waits is seen as well, and no heartbeat is made up."""
+    done = run_python(
+        TOOLS
+        + textwrap.dedent(
+            f"""
+            import os
+            began = time.monotonic()
+            with profile("job"), section("solve"):
+                {work}
+                print(time.monotonic() - began, flush=True)
+                os.kill(os.getpid(), 9)
+            """
+        ),
+        env=ON,
+    )
+    (path,) = (tmp_path / "flight").iterdir()
+    flight = read(path)
+    lasted = flight.runs[-1].node("job", "solve").open_time
+    assert float(done.stdout) / 2 < lasted < float(done.stdout) * 2
+    assert header_of(path)[at.HEADER_HEARTBEAT] == 0
 
 
 def test_the_rate_can_be_chosen(sampled):

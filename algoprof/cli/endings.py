@@ -60,13 +60,25 @@ def as_text(ending: Ending, timeout: float | None) -> Iterator[str]:
             yield render(_outcome(_within(profile, timeout), one, ending)).rstrip("\n")
     if ending.seen is not None:
         yield from hot_line_rows(ending.seen, 100)
-    if not ending.recorded:
-        yield "it recorded nothing: Python code is timed where it uses algoprof, or is run as SCRIPT.PY or -m MODULE"
+    if ending.unrecorded or not ending.recorded:
+        yield unrecorded(ending)
     if ending.verdict is not None:
         yield f"at its timeout it was {ending.verdict}"
     if ending.stacks:
         yield "stacks at its timeout:"
         yield "\n".join(f"  {shortened(printable(line), 200)}" for line in ending.stacks.splitlines())
+
+
+def unrecorded(ending: Ending) -> str:
+    """Return why there is nothing of a program, or of one of its processes, and what to do about it."""
+    if ending.unrecorded:
+        what = "what one of its processes" if ending.recorded else "what it"
+        reason = shortened(printable(ending.unrecorded), 400)
+        return (
+            f"{what} recorded is lost, for no flight file could be made: {reason};"
+            " name a directory with room, and that it may write to, in ALGOPROF_FLIGHT_DIR"
+        )
+    return "it recorded nothing: Python code is timed where it uses algoprof, or is run as SCRIPT.PY or -m MODULE"
 
 
 def _telling(found: list[Profile]) -> list[Profile]:
@@ -119,6 +131,7 @@ def as_json(line: list[str], ending: Ending, timeout: float | None) -> dict[str,
             "text": str(verdict),
         },
         "stacks": ending.stacks,
+        "no_flight_file": ending.unrecorded or None,
         "profiles": [to_json(profile) for profile in profiles(ending, timeout)],
     }
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, NoReturn
 
 import click
 
-from algoprof.cli.endings import as_json, as_text, profiles
+from algoprof.cli.endings import as_json, as_text, profiles, unrecorded
 from algoprof.cli.output import Output
 from algoprof.cli.printing import complain
 from algoprof.errors import AlgoprofError
@@ -88,7 +88,7 @@ def _save(ending: Ending, timeout: float | None, destination: Output) -> None:
         if found:
             destination.write(json.dumps(to_json(found[0])) + "\n")
         else:
-            complain("--output: the program recorded nothing, so there is no profile to save")
+            complain(f"--output: there is no profile to save: {unrecorded(ending)}")
     except AlgoprofError as error:
         complain(str(error))
 

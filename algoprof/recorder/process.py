@@ -322,6 +322,14 @@ def _warn(reason: object) -> None:
     _log(
         f"no flight file, so a kill will lose the profile: {reason}. Name a writable directory in ALGOPROF_FLIGHT_DIR."
     )
+    folder = os.environ.get("ALGOPROF_STACKS")
+    if folder:
+        from algoprof.recorder import supervised  # noqa: PLC0415  (few are)
+
+        try:
+            supervised.tell_unrecorded(folder, str(reason))
+        except OSError:  # there is no room there either, or no supervisor any more
+            return
 
 
 def _log(warning: str) -> None:

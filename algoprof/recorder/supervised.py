@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 STACKS = "ALGOPROF_STACKS"
 """The supervisor's folder for stacks; a process writes a file there that is named for its pid."""
 
+UNRECORDED = ".unrecorded"
+"""How the name of a file in that folder ends in which a process says why it has no flight file."""
+
 _BEAT_SECONDS = 0.1
 _HIGH = 512  # a file descriptor that no program counts on
 
@@ -40,6 +43,16 @@ def begin(flight: FlightFile, folder: str, beat: "Callable[[], None]") -> None:
         handle = _opened(os.path.join(folder, str(os.getpid())))
         faulthandler.register(number, file=handle, all_threads=True, chain=False)
         flight.words[at.HEADER_SIGNAL] = number | handle << 32
+
+
+def tell_unrecorded(folder: str, reason: str) -> None:
+    """Tell the supervisor why this process has no flight file, since it cannot read what is in memory alone.
+
+    Raises:
+        OSError: if that cannot be written; a file that is empty says that there was no room for it.
+    """
+    with open(os.path.join(folder, f"{os.getpid()}{UNRECORDED}"), "w", encoding="utf-8") as file:
+        file.write(reason)
 
 
 def _beat(flight: FlightFile, pid: int, beat: "Callable[[], None]") -> None:

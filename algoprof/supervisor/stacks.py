@@ -1,5 +1,6 @@
-"""The stacks that processes of a supervision write when they are asked to."""
+"""What processes of a supervision write for it: their stacks, when they are asked, and why one has no flight file."""
 
+import errno
 import os
 import re
 import shutil
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from algoprof.recorder.own_threads import is_own
+from algoprof.recorder.supervised import UNRECORDED
 from algoprof.supervisor import processes, start
 from algoprof.supervisor.flights import Recorded
 
 _ALL_SECONDS, _EACH_SECONDS = 0.15, 0.05
 _LOOK_SECONDS = 0.003
 _LONGEST = 256 * 1024
+_LONGEST_REASON = 1000
 _PREFIX = "algoprof-stacks-"
 _FRAME = re.compile(r'  File "(.*)", line \d+ in ')
 
@@ -30,7 +33,7 @@ class _Way:
 
 
 class Stacks:
-    """The folder that the processes of one supervision write their stacks into. To be closed."""
+    """The folder that the processes of one supervision write into. To be closed."""
 
     def __init__(self) -> None:
         _tidy()
@@ -62,6 +65,16 @@ class Stacks:
                     break
         several = len([text for _, text in found if text]) > 1
         return "\n".join(f"process {pid}\n{text}" if several else text for pid, text in found if text)
+
+    def unrecorded(self) -> str:
+        """Return why a process has no flight file, the first one that says so; empty if none does."""
+        for path in sorted(Path(self.folder).glob(f"*{UNRECORDED}")) if self.folder else ():
+            try:
+                with path.open(encoding="utf-8", errors="replace") as file:
+                    return file.read(_LONGEST_REASON) or os.strerror(errno.ENOSPC)
+            except OSError:
+                continue
+        return ""
 
 
 def _way_of(one: Recorded) -> _Way | None:

@@ -47,6 +47,7 @@ class Ending:
         verdict: what it was doing at its timeout; None if it ended by itself.
         stacks: the stack of each thread at its timeout; empty if nobody could tell.
         recorded: what its processes have recorded, each as it was at the timeout or at the end.
+        unrecorded: why one of its processes has no flight file; empty if none has said so.
         seen: what was seen of its stacks from outside, with nothing else in it; None if nobody looked.
     """
 
@@ -60,6 +61,7 @@ class Ending:
     verdict: Verdict | None
     stacks: str
     recorded: list[Recorded]
+    unrecorded: str = ""
     seen: Profile | None = None
 
 
@@ -155,6 +157,7 @@ class _Supervision:
             verdict=verdict,
             stacks=stacks,
             recorded=_as_of(then, now),
+            unrecorded=self._stacks.unrecorded(),
         )
 
     def _start(self, command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]) -> None:

@@ -65,6 +65,7 @@ def test_on_a_full_disk_the_program_runs_and_its_profile_alone_is_lost(run):
     assert (done.status, done.out) == (124, "runs\n")
     assert "no flight file, so a kill will lose the profile" in done.err
     assert (done.report["profiles"], done.report["timed_out"]) == ([], True)
+    assert "File too large" in done.report["no_flight_file"]
 
 
 def test_without_any_temporary_folder_it_runs_and_shows_no_stacks(script):

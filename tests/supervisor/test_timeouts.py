@@ -219,7 +219,7 @@ with section("after"):
 def test_a_program_that_is_killed_before_its_first_section(run):
     done = run(["sh", "-c", "kill -9 $$"])
     assert done.status == -9
-    assert (done.report["signal"], done.report["profiles"]) == ("SIGKILL", [])
+    assert (done.report["signal"], done.report["profiles"], done.report["no_flight_file"]) == ("SIGKILL", [], None)
 
 
 def test_memory_that_runs_out(run):
@@ -344,12 +344,18 @@ def test_two_supervisors_tell_each_of_its_own(script, supervised):
     assert ["omega" in text for text in told] == [False, True]
 
 
-def test_a_place_where_nothing_can_be_written_costs_the_profile_alone(run, tmp_path):
+def test_a_place_where_nothing_can_be_written_costs_the_profile_alone(run, tmp_path, script, supervised):
     place = tmp_path / "no folder"
     place.write_text("")
-    done = run("print('fine')", env=os.environ | {"ALGOPROF_FLIGHT_DIR": str(place)})
+    there = os.environ | {"ALGOPROF_FLIGHT_DIR": str(place)}
+    done = run("print('fine')", env=there)
     assert (done.status, done.out) == (0, "fine\n")
-    assert done.report["profiles"] == []
+    assert (done.report["profiles"], done.report["no_flight_file"]) == ([], f"[Errno 17] File exists: '{place}'")
+    line = [*supervised, "--output", str(tmp_path / "saved"), script("print('fine')")]
+    told = subprocess.run(line, capture_output=True, text=True, check=True, env=there).stderr
+    assert "what it recorded is lost, for no flight file could be made: [Errno 17] File exists" in told
+    assert "error: --output: there is no profile to save: what it recorded is lost, for" in told
+    assert "it recorded nothing" not in told
 
 
 def test_no_file_of_the_supervision_is_left(run, tmp_path):

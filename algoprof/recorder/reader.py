@@ -49,7 +49,7 @@ class Flight:
 
 
 def read(path: str | os.PathLike[str], *, at_ns: int | None = None) -> Flight:
-    """Read a flight file.
+    """Read a flight file, or as much of one as its program has used: its end, which holds nothing, may be cut off.
 
     Args:
         path: the file, of a process that lives or is dead. Not the running process's own: see `own_flight`.
@@ -62,10 +62,11 @@ def read(path: str | os.PathLike[str], *, at_ns: int | None = None) -> Flight:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
     try:
         size = os.fstat(handle).st_size
-        if size < at.FILE_BYTES:
+        if size < at.SEGMENT_BYTES:
             raise ProfileFileError(path, "shorter than a flight file, so cut off or none")
         alive = is_locked(handle)
-        with mmap.mmap(handle, at.FILE_BYTES, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
+        whole = min(size, at.FILE_BYTES) // at.SEGMENT_BYTES * at.SEGMENT_BYTES
+        with mmap.mmap(handle, whole, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
             return read_view(view, alive=alive, path=path, at_ns=at_ns)
     finally:
         os.close(handle)
@@ -88,6 +89,11 @@ def read_view(
             raise ProfileFileError(
                 path, f"of layout {words[at.HEADER_VERSION]}, and this algoprof reads layout {at.VERSION}"
             )
+        used, there = _segment_count(words), len(view) // at.SEGMENT_BYTES
+        if there < used:
+            raise ProfileFileError(
+                path, f"cut off: {used - there} of the {used} segments that it uses are missing; copy it whole"
+            )
         return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial, parts_only=parts_only).flight()
 
 
@@ -103,6 +109,11 @@ def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Prof
     with view.cast("q") as words:
         reading = _Reading(view, words, alive=True, at_ns=None, serial=words[slot + at.RUN_SERIAL])
         return reading.run(slot * 8, [row * 8 for row in rows], names)
+
+
+def _segment_count(words: memoryview) -> int:
+    """Return how many segments are in use."""
+    return min(max(words[at.HEADER_SEGMENTS], 1), at.SEGMENT_COUNT)
 
 
 def _is_to_add(run: Words) -> bool:
@@ -285,8 +296,7 @@ class _Reading:
 
     def _segments(self, *kinds: int) -> Iterator[tuple[int, int]]:
         """Yield the kind and the byte offset of the segments of some kinds, in the order they were taken."""
-        count = min(max(self._words[at.HEADER_SEGMENTS], 1), at.SEGMENT_COUNT)
-        for segment in range(1, count):
+        for segment in range(1, min(_segment_count(self._words), len(self._view) // at.SEGMENT_BYTES)):
             kind, _, _ = at.DIRECTORY_ENTRY.unpack_from(self._view, at.DIRECTORY_AT + segment * at.DIRECTORY_ENTRY.size)
             if kind in kinds:
                 yield kind, segment * at.SEGMENT_BYTES
@@ -356,7 +366,7 @@ class _Reading:
                 head = self._words[word]
                 if head:
                     slot = (self._words[word + at.OPEN_ATTRIBUTES] & at.REFERENCE_MASK) * at.UNIT
-                    in_file = 0 < slot <= at.FILE_BYTES - at.ATTRIBUTES_BYTES_EACH
+                    in_file = 0 < slot <= len(self._view) - at.ATTRIBUTES_BYTES_EACH
                     entry = OpenEntry(
                         node=head & at.REFERENCE_MASK,
                         flags=head >> 32,

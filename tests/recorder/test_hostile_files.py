@@ -136,11 +136,25 @@ def test_what_was_never_written_to_the_end(dead, written, kept):
 
 
 @some
-@given(size=st.integers(0, layout.FILE_BYTES - 1))
-def test_a_file_that_is_cut_off(dead, written, size):
-    error = written(dead, size)
-    assert isinstance(error, ProfileFileError)
-    assert "shorter than a flight file" in str(error)
+@given(size=st.integers(0, USED) | st.integers(0, layout.FILE_BYTES - 1))
+def test_a_file_that_is_cut_off_is_read_if_what_it_uses_is_there(dead, written, size):
+    found = written(dead, size)
+    used, there = struct.unpack_from("<q", dead, 8 * layout.HEADER_SEGMENTS)[0], size // layout.SEGMENT_BYTES
+    if there >= used:
+        assert found == written(dead)
+        return
+    assert isinstance(found, ProfileFileError)
+    missing = f"cut off: {used - there} of the {used} segments that it uses are missing"
+    assert (missing if there else "shorter than a flight file") in str(found)
+
+
+@some
+@given(data=st.data())
+def test_words_that_were_changed_in_a_file_that_is_cut_off(dead, places, written, data):
+    changed = bytearray(dead)
+    for at, word in data.draw(st.lists(st.tuples(st.sampled_from(places), words), max_size=20)):
+        struct.pack_into("<q", changed, at, word)
+    written(bytes(changed), data.draw(st.integers(layout.SEGMENT_BYTES, USED)))
 
 
 @some

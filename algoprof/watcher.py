@@ -18,6 +18,7 @@ THRESHOLDS = (0.8, 0.95)
 """Shares of the timeout at which a run is told of, unless it has others."""
 
 _HEARTBEAT_SECONDS = 1.0
+_EXIT_SECONDS = 1.0
 _STALE_LIMIT = 256
 _NEVER_NS = 1 << 62
 
@@ -47,11 +48,13 @@ class _Watcher:
         import threading  # noqa: PLC0415  (slow to import; where there are threads, it is there)
 
         self._new_thread = threading.Thread
-        self._condition = threading.Condition()
+        lock = threading.RLock()
+        self._condition, self._settled = threading.Condition(lock), threading.Condition(lock)
         self._alarms: list[tuple[int, int, float, Run]] = []
         self._number = 0
         self._thread: Thread | None = None
         self._next_look = 0
+        self._telling = 0
 
     def watch(self, run: "Run", began_ns: int, timeout_ns: int) -> None:
         with self._condition:
@@ -82,17 +85,50 @@ class _Watcher:
                 late_ns = monotonic_ns() - due
                 if run.ended or late_ns >= 0:
                     self._alarms.pop(0)
+                    self._telling += 1
                 else:
                     seconds = min(-late_ns / 1e9, _HEARTBEAT_SECONDS)
                     self._next_look = monotonic_ns() + int(seconds * 1e9)
                     self._condition.wait(seconds)
                     _beat()
                     continue
-            if not run.ended or due <= run.budget.ended_ns:  # it may have ended while C code kept this from running
-                late = Threshold(run, ratio, (monotonic_ns() - due) / 1e9)
-                _tell(late)
-                if run.on_threshold is not None or _exports():  # who may take time, and others have thresholds too
-                    self._new_thread(target=_hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
+            try:
+                if _is_to_tell(run, due):
+                    self._tell(Threshold(run, ratio, (monotonic_ns() - due) / 1e9))
+            finally:
+                self._told()
+
+    def _tell(self, late: Threshold) -> None:
+        _tell(late)
+        if late.run.on_threshold is not None or _exports():  # who may take time, and others have thresholds too
+            with self._condition:
+                self._telling += 1
+            self._new_thread(target=self._hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
+
+    def _hand_on(self, late: Threshold) -> None:
+        try:
+            _hand_on(late)
+        finally:
+            self._told()
+
+    def _told(self) -> None:
+        with self._settled:
+            self._telling -= 1
+            self._settled.notify_all()
+
+    def finish(self, seconds: float) -> None:
+        """Wait until all is told that is due now, but no longer than so many seconds."""
+        now = monotonic_ns()
+        with self._settled:
+            self._settled.wait_for(lambda: not self._telling and not self._is_due(now), seconds)
+
+    def _is_due(self, now: int) -> bool:
+        return any(due <= now and _is_to_tell(run, due) for due, _, _, run in self._alarms)
+
+
+def _is_to_tell(run: "Run", due_ns: int) -> bool:
+    """Whether a run is open, or was when a threshold was due: C code may have kept everybody from telling."""
+    return not run.ended or due_ns <= run.budget.ended_ns
 
 
 def watch(run: "Run") -> None:
@@ -175,8 +211,17 @@ def _the_watcher() -> _Watcher:
     global _watcher  # noqa: PLW0603  (the one watcher of the process)
     with _lock:
         if _watcher is None:
+            from algoprof.recorder import process  # noqa: PLC0415  (loaded by whoever records)
+
             _watcher = _Watcher()
+            process.at_exit(_finish, 20)
         return _watcher
+
+
+def _finish() -> None:
+    """At the program's end: let what is due be told, for the thread that tells ends with the program."""
+    if _watcher is not None:
+        _watcher.finish(_EXIT_SECONDS)
 
 
 def _forget() -> None:

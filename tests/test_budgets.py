@@ -262,6 +262,49 @@ class TestThresholds:
         assert "on_threshold of job failed" in caplog.text
         assert "LookupError: mine" in caplog.text
 
+    @pytest.mark.parametrize("end", ["", "os._exit(0)"])
+    def test_a_program_that_ends_meanwhile_lets_it_be_told(self, run_python, end):
+        """In a worker too, which leaves past atexit."""
+        done = run_python(f"""
+            import logging, multiprocessing, os, time
+            from algoprof import profile
+
+            class Slow(logging.StreamHandler):
+                def emit(self, record):
+                    time.sleep(0.3)
+                    super().emit(record)
+
+            def tell(threshold):
+                time.sleep(0.2)
+                print("called", flush=True)
+
+            def job():
+                with profile.with_options(thresholds=[0.5], on_threshold=tell)("job", timeout=0.2) as run:
+                    while run.budget.remaining:
+                        pass
+
+            logging.basicConfig(format="logged: %(message)s", handlers=[Slow()])
+            if {bool(end)}:
+                worker = multiprocessing.get_context("fork").Process(target=job)
+                worker.start()
+                worker.join()
+            else:
+                job()
+            {end}
+            """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
+        assert (done.stdout, done.stderr.count("logged: job has used 50 %")) == ("called\n", 1)
+
+    def test_a_program_that_ends_waits_for_no_callback_for_long(self, run_python):
+        done = run_python("""
+            import threading
+            from algoprof import profile
+            wait = lambda _: (print("called", flush=True), threading.Event().wait())
+            with profile.with_options(thresholds=[0.5], on_threshold=wait)("job", timeout=0.2) as run:
+                while run.budget.remaining:
+                    pass
+            """, env={"ALGOPROF_REPORT": "never"}, timeout=20)  # fmt: skip
+        assert (done.returncode, done.stdout) == (0, "called\n")
+
     def test_one_share_alone_is_refused_with_what_to_write(self):
         with pytest.raises(ConfigurationError, match=r"thresholds are a list, as \[0.5, 0.9\], not 0.5"):
             profile.with_options(thresholds=0.5)

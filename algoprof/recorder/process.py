@@ -212,7 +212,7 @@ def _start() -> RunTable:
         _flight, table = _made()
         activate(table.writer)
         _table = table
-        _close_at_exit()
+        at_exit(_at_exit, 10, in_child=close)
         _serve_supervisor()
         _begin_sampling()
         return table
@@ -278,12 +278,19 @@ def _asked_for_samples() -> tuple[str, int]:
     return choice, int(rate)
 
 
-def _close_at_exit() -> None:
-    atexit.unregister(_at_exit)  # a forked child has its parent's registration
-    atexit.register(_at_exit)
+def at_exit(function: "Callable[[], None]", priority: int, in_child: "Callable[[], None] | None" = None) -> None:
+    """Have a function called when this process comes to its end by itself.
+
+    Args:
+        function: what is called; registered again, it is called once.
+        priority: in children of multiprocessing, which leave past atexit: the highest is called first.
+        in_child: what is called there instead, if not the same.
+    """
+    atexit.unregister(function)  # a forked child has its parent's registration
+    atexit.register(function)
     child, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
     if child is not None and util is not None and child.parent_process() is not None:
-        util.Finalize(None, close, exitpriority=10)  # multiprocessing's children leave past atexit
+        util.Finalize(None, in_child or function, exitpriority=priority)
 
 
 def _made() -> tuple[FlightFile, RunTable]:

@@ -397,6 +397,9 @@ class _Reading:
         for run in runs:
             if run[at.RUN_STATE] != at.CUMULATIVE:
                 moments += [run[at.RUN_STARTED], run[at.RUN_ENDED]]
+                if not run[at.RUN_FLAGS] & at.INEXACT:  # a shared one has the thresholds of many
+                    reached = run[at.RUN_TIMEOUT] * run[at.RUN_THRESHOLD] // 1_000_000
+                    moments.append(run[at.RUN_STARTED] - run[at.RUN_SPENT] + reached)
         for _, row in rows:
             moments += [row[at.NODE_SPANS + which * at.SPAN_WORDS + at.SPAN_ENDED] for which in range(3)]
         return Clock(max(moments), to_wall)

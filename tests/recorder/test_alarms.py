@@ -11,6 +11,7 @@ import time
 import pytest
 
 from algoprof.recorder import backend
+from algoprof.recorder.reader import read
 
 needs_compiled = pytest.mark.skipif(backend != "native", reason="the writer in Python has no thread without the GIL")
 shows_stacks = pytest.mark.skipif(
@@ -84,6 +85,16 @@ def test_it_is_told_in_time_where_it_hangs(code):
         assert "watcher.py" not in stack
     assert statistics.median(late) < 50_000_000
     assert min(late) >= 0
+
+
+@needs_compiled
+def test_after_a_kill_what_was_open_has_lasted_to_the_last_threshold(tmp_path):
+    program = started(C_CODE["a sum without end"], stderr=subprocess.PIPE)
+    told_by(program, 2)
+    (path,) = (tmp_path / "flight").glob("*.flight")
+    (job,) = [profile for profile in read(path).runs if profile.name == "job"]
+    assert 0.79 <= job.duration < 1
+    assert job.node("job", "solve", "inner loop").open_time > 0.5
 
 
 @needs_compiled

@@ -45,14 +45,16 @@ def on_signal(number, frame):
     algoprof_done()
     if sampler is None or frame is None or sampler.in_handler:
         return
-    stack = stack_of(frame)
-    rows = open_rows()
-    give_up_if_told()
     try:
+        stack = stack_of(frame)
+        rows = open_rows()
+        give_up_if_told()
         if not counted_at_once(rows, stack, now):
             sampler.sample_main(rows, stack, now)
     except RecursionError:
         pass
+    except Exception:
+        sampler.fault()
 
 
 cdef list stack_of(object frame):
@@ -77,7 +79,8 @@ cdef list open_rows():
             continue
         row = occurrence.row
         rows.append(row.offset if words[row.offset + NODE_RUN] else row.run.root_reference << 3)
-        occurrence = row.run.root.above
+        root = getattr(row.run, "root", None)
+        occurrence = (occurrence if root is None else root).above  # without one, its run is just being opened, by it
     if not rows and table._implicit is not None:
         rows.append(table._implicit.root_reference << 3)
     return rows

@@ -76,7 +76,8 @@ def own_run(run: "RunState") -> "Profile | None":
     _observe(flight)
     found: Profile | None
     if run.ended:
-        found = _reader().read_run(flight.bytes, run.slot, [offset for _, offset in run.rows], flight.names)
+        sampled = _sampler.nodes_of(run.serial) if _sampler is not None else {}
+        found = _reader().read_run(flight.bytes, run.slot, [offset for _, offset in run.rows], flight.names, sampled)
     else:
         found = next(iter(_reader().read_view(flight.bytes, alive=True, serial=run.serial).runs), None)
     return found

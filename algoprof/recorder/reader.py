@@ -4,7 +4,7 @@ import mmap
 import os
 import struct
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
@@ -97,7 +97,9 @@ def read_view(
         return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial, parts_only=parts_only).flight()
 
 
-def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Profile | None:
+def read_run(
+    view: memoryview, slot: int, rows: list[int], names: Names, sampled: Mapping[int, Sequence[int]]
+) -> Profile | None:
     """Return an ended run of this process, from the places its writer knows it to be at.
 
     Args:
@@ -105,10 +107,11 @@ def read_run(view: memoryview, slot: int, rows: list[int], names: Names) -> Prof
         slot: of the run, a word offset.
         rows: of its nodes, word offsets.
         names: every name of the file.
+        sampled: the nodes of its stack samples, by the first segment of their tree.
     """
     with view.cast("q") as words:
         reading = _Reading(view, words, alive=True, at_ns=None, serial=words[slot + at.RUN_SERIAL])
-        return reading.run(slot * 8, [row * 8 for row in rows], names)
+        return reading.run(slot * 8, [row * 8 for row in rows], names, sampled)
 
 
 def _segment_count(words: memoryview) -> int:
@@ -221,24 +224,23 @@ class _Reading:
             time.sleep(_LOOK_SECONDS)  # the writer may have been interrupted in the middle of the adding
         return runs, rows, opens
 
-    def run(self, slot: int, offsets: list[int], names: Names) -> Profile | None:
-        """Return the ended run at a byte offset, with the rows at others."""
+    def run(self, slot: int, offsets: list[int], names: Names, sampled: Mapping[int, Sequence[int]]) -> Profile | None:
+        """Return the ended run at a byte offset, with the rows at others and the samples of some nodes."""
         run = _RUN.unpack_from(self._view, slot)
         rows = [(offset // at.UNIT, self._row(offset)) for offset in offsets]
         record = RunRecord(run, rows, [], self._request(run))
         if not run[at.RUN_SERIAL]:
             return None
         self._names = list(names)
-        return _sampled(
-            self._profile(record, names, self._clock([run], rows, [])), self._samples([run]).get(run[at.RUN_SERIAL])
-        )
+        samples = self._samples([run], sampled).get(run[at.RUN_SERIAL])
+        return _sampled(self._profile(record, names, self._clock([run], rows, [])), samples)
 
-    def _samples(self, runs: list[Words]) -> dict[int, Samples]:
+    def _samples(self, runs: list[Words], only: Mapping[int, Sequence[int]] | None = None) -> dict[int, Samples]:
         """Return the samples of each run, by its serial; an added-up one has those of the ended runs of its name."""
-        segments = list(self._tree_segments())
+        segments = list(self._tree_segments()) if runs else []
         if not segments:
             return {}
-        reader = SampleReader(self._view, self._words, segments, self._names)
+        reader = SampleReader(self._view, self._words, segments, self._names, only)
         totals = {run[at.RUN_NAME]: run[at.RUN_SERIAL] for run in runs if run[at.RUN_STATE] == at.CUMULATIVE}
         others = next((serial for name, serial in totals.items() if self._name(name) == at.OTHER_RUNS), 0)
         by_serial = {run[at.RUN_SERIAL] & _MASK: run for run in runs}

@@ -1,7 +1,7 @@
 """The trees of stack samples in a flight file, read into samples of its runs."""
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from algoprof.profiles.samples import SAMPLE_LIMIT, Frame, Sample
@@ -48,12 +48,18 @@ class SampleReader:
         words: the same, as words.
         segments: the segments that hold trees and their functions, in the order they were taken.
         names: every name of the file.
+        only: the nodes to look at, by the first segment of their tree; None for all.
 
     `found` has the runs with samples.
     """
 
     def __init__(
-        self, view: memoryview, words: memoryview, segments: Iterable[Segment], names: "list[tuple[str, str, int]]"
+        self,
+        view: memoryview,
+        words: memoryview,
+        segments: Iterable[Segment],
+        names: "list[tuple[str, str, int]]",
+        only: Mapping[int, Sequence[int]] | None = None,
     ) -> None:
         self._view = view
         self._words = words
@@ -70,7 +76,7 @@ class SampleReader:
             stacks = [offset for kind, _, offset in own if kind == at.STACKS][: at.STACK_SEGMENTS]
             codes = [offset for kind, _, offset in own if kind == at.CODES][: at.CODE_LIMIT // at.CODES_PER_SEGMENT]
             if stacks:
-                self._read_tree(stacks, codes)
+                self._read_tree(stacks, codes, None if only is None else only.get(own[0][1], ()))
 
     def of(self, keys: Iterable[Key]) -> Samples:
         """Return the samples of some runs together."""
@@ -91,7 +97,7 @@ class SampleReader:
             sampler = "signal, then thread"
         return Samples(samples, self._interval_ns, left_out, self._folded, sampler)
 
-    def _read_tree(self, stacks: list[int], codes: list[int]) -> None:
+    def _read_tree(self, stacks: list[int], codes: list[int], only: Sequence[int] | None) -> None:
         words, header = self._words, stacks[0] // 8
         interval, folded = words[header + at.STACKS_INTERVAL], words[header + at.STACKS_FOLDED]
         if interval <= 0:
@@ -99,14 +105,17 @@ class SampleReader:
         self._interval_ns = self._interval_ns or interval
         self._folded += max(0, folded)
         self._flags |= words[header + at.STACKS_SAMPLER]
-        nodes: list[int] = []
-        for start in stacks:
-            nodes += _SEGMENT.unpack_from(self._view, start)
-        count = min(max(words[header + at.STACKS_NODES], 0), len(nodes) // at.STACK_WORDS)
-        ticks = nodes[at.STACK_TICKS : count * at.STACK_WORDS : at.STACK_WORDS]
-        counted = [node for node in range(at.FIRST_STACK, count) if ticks[node] > 0]
+        count = min(max(words[header + at.STACKS_NODES], 0), len(stacks) * at.STACKS_PER_SEGMENT)
+        nodes: list[int] | _Words
+        if only is None:
+            nodes = [word for start in stacks for word in _SEGMENT.unpack_from(self._view, start)]
+            ticks = dict(enumerate(nodes[at.STACK_TICKS : count * at.STACK_WORDS : at.STACK_WORDS]))
+        else:
+            nodes = _Words(words, stacks)
+            ticks = {node: nodes[node * at.STACK_WORDS + at.STACK_TICKS] for node in only}
+        counted = [node for node, spent in ticks.items() if spent > 0 and node >= at.FIRST_STACK]
         counted.sort(key=lambda node: -ticks[node])
-        functions = self._functions(codes, words[header + at.STACKS_CODES])
+        functions = _Functions(self._view, codes, words[header + at.STACKS_CODES])
         for position, node in enumerate(counted):
             spent = (
                 ticks[node] if interval == self._interval_ns else max(1, ticks[node] * interval // self._interval_ns)
@@ -114,7 +123,7 @@ class SampleReader:
             self._add(nodes, count, node, functions, spent, keep=position < SAMPLE_LIMIT)
 
     def _add(
-        self, nodes: list[int], count: int, node: int, functions: list[tuple[str, str]], ticks: int, *, keep: bool
+        self, nodes: "list[int] | _Words", count: int, node: int, functions: "_Functions", ticks: int, *, keep: bool
     ) -> None:
         runs: list[tuple[Key, list[str]]] = []
         stack: list[int] = []
@@ -136,31 +145,54 @@ class SampleReader:
             else:
                 self._left_out[key] = self._left_out.get(key, 0) + ticks
 
-    def _frame(self, functions: list[tuple[str, str]], number: int, line: int) -> int:
-        name, file = functions[number - 1] if 0 < number <= len(functions) else ("(unknown)", "")
-        frame = Frame(name, file, line)
+    def _frame(self, functions: "_Functions", number: int, line: int) -> int:
+        frame = Frame(*functions.name_and_file(number), line)
         found = self._numbers.get(frame)
         if found is None:
             found = self._numbers[frame] = len(self._frames)
             self._frames.append(frame)
         return found
 
-    def _functions(self, segments: list[int], count: int) -> list[tuple[str, str]]:
-        """Return the name and the file of each function."""
-        functions = []
-        for number in range(min(max(count, 0), len(segments) * at.CODES_PER_SEGMENT)):
-            segment, position = divmod(number, at.CODES_PER_SEGMENT)
-            offset = segments[segment] + position * at.CODE_BYTES_EACH
-            name_bytes, file_bytes, _ = at.CODE_HEAD.unpack_from(self._view, offset)
-            offset += at.CODE_HEAD.size
-            name = bytes(self._view[offset : offset + min(name_bytes, at.CODE_NAME_MAX)])
-            offset += at.CODE_NAME_MAX
-            file = bytes(self._view[offset : offset + min(file_bytes, at.CODE_FILE_MAX)])
-            functions.append((name.decode("utf-8", "replace"), file.decode("utf-8", "replace")))
-        return functions
+
+class _Words:
+    """The words of a tree's segments, one after the other, each read when it is asked for."""
+
+    def __init__(self, words: memoryview, segments: list[int]) -> None:
+        self._words = words
+        self._starts = [offset // 8 for offset in segments]
+
+    def __getitem__(self, place: int) -> int:
+        segment, position = divmod(place, at.SEGMENT_WORDS)
+        return self._words[self._starts[segment] + position]
 
 
-def _upwards(nodes: list[int], count: int, node: int) -> Iterator[tuple[int, int, int]]:
+class _Functions:
+    """The functions of a tree, each read when it is asked for."""
+
+    def __init__(self, view: memoryview, segments: list[int], count: int) -> None:
+        self._view = view
+        self._segments = segments
+        self._count = min(max(count, 0), len(segments) * at.CODES_PER_SEGMENT)
+        self._found: dict[int, tuple[str, str]] = {}
+
+    def name_and_file(self, number: int) -> tuple[str, str]:
+        found = self._found.get(number)
+        if found is None:
+            found = self._found[number] = self._read(number - 1) if 0 < number <= self._count else ("(unknown)", "")
+        return found
+
+    def _read(self, place: int) -> tuple[str, str]:
+        segment, position = divmod(place, at.CODES_PER_SEGMENT)
+        offset = self._segments[segment] + position * at.CODE_BYTES_EACH
+        name_bytes, file_bytes, _ = at.CODE_HEAD.unpack_from(self._view, offset)
+        offset += at.CODE_HEAD.size
+        name = bytes(self._view[offset : offset + min(name_bytes, at.CODE_NAME_MAX)])
+        offset += at.CODE_NAME_MAX
+        file = bytes(self._view[offset : offset + min(file_bytes, at.CODE_FILE_MAX)])
+        return name.decode("utf-8", "replace"), file.decode("utf-8", "replace")
+
+
+def _upwards(nodes: "list[int] | _Words", count: int, node: int) -> Iterator[tuple[int, int, int]]:
     """Yield kind, number and what goes with it, of a node and of those that it is below."""
     for _ in range(_DEEPEST):
         if not at.FIRST_STACK <= node < count:

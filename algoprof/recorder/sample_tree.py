@@ -38,13 +38,14 @@ class SampleTree:
     """
 
     def __init__(self, flight: FlightFile, interval_ns: int) -> None:
-        self._flight = flight
+        self.flight = flight
+        self.interval_ns = interval_ns
         self.words = flight.words
         first = flight.take_segment(at.STACKS, 0, 0)
-        self._segment = first // at.SEGMENT_BYTES
+        self.segment = first // at.SEGMENT_BYTES
         self.header = first // 8
         self.starts = [self.header]
-        self._codes_at = flight.take_segment(at.CODES, 0, self._segment)
+        self._codes_at = flight.take_segment(at.CODES, 0, self.segment)
         self._next = at.FIRST_STACK
         self._free: list[int] = []
         self._children: dict[tuple[int, int, int], int] = {}  # by parent, number and kind
@@ -122,6 +123,14 @@ class SampleTree:
                 self.places[key] = found
             node = found
         return node
+
+    def nodes_of(self, serial: int) -> list[int]:
+        """Return the nodes of a run that is still there, and of those that stand in it."""
+        runs = dict(self.runs)  # in one step: the tree's writer may come between any two
+        wanted = [run for run, (number, _, _) in runs.items() if number == serial]
+        for outer in wanted:
+            wanted += [run for run in runs if run not in wanted and self._run_around(run) == outer]
+        return [node for run in wanted for node in (run, *runs[run][2])]
 
     def settle(self) -> None:
         """Add the samples of runs that are forgotten to those of all runs of their name."""
@@ -244,10 +253,10 @@ class SampleTree:
     def _grown(self, kind: int, ordinal: int, limit: int) -> int | None:
         if ordinal >= limit:
             return None
-        if self._flight.is_taking():
+        if self.flight.is_taking():
             raise Busy
         try:
-            return self._flight.take_segment(kind, ordinal, self._segment)
+            return self.flight.take_segment(kind, ordinal, self.segment)
         except OutOfSpace:
             return None
 
@@ -264,7 +273,7 @@ class SampleTree:
             file = b"..." + file[3 - at.CODE_FILE_MAX :].decode("utf-8", "ignore").encode()
         name = key[1].encode("utf-8", "backslashreplace")[: at.CODE_NAME_MAX].decode("utf-8", "ignore").encode()
         offset = self._codes_at + position * at.CODE_BYTES_EACH
-        room = self._flight.bytes
+        room = self.flight.bytes
         at.CODE_HEAD.pack_into(room, offset, len(name), len(file), key[2] & 0xFFFFFFFF)
         offset += at.CODE_HEAD.size
         room[offset : offset + len(name)] = name

@@ -33,7 +33,7 @@ _PATIENCE_SECONDS = 1.0  # with a program that has other threads now and then
 
 
 _sampler: "Sampler | None" = None
-_kept: "tuple[FlightFile, int, SampleTree, SampleTree] | None" = None
+_trees: "list[SampleTree]" = []  # the signal handler's and the helper's, of each rate that was chosen
 
 
 def begin(table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", choice: str, rate: int) -> None:
@@ -57,12 +57,18 @@ def begin(table: "RunTable", flight: "FlightFile", fault: "Callable[[], None]", 
         _sampler.begin(by_signal=choice == "on")
 
 
-def _trees(flight: "FlightFile", interval_ns: int) -> "tuple[SampleTree, SampleTree]":
+def _trees_of(flight: "FlightFile", interval_ns: int) -> "list[SampleTree]":
     """Return the signal handler's tree and the helper's, those of before if there are any of this interval."""
-    global _kept  # noqa: PLW0603  (see begin)
-    if _kept is None or _kept[0] is not flight or _kept[1] != interval_ns:
-        _kept = flight, interval_ns, SampleTree(flight, interval_ns), SampleTree(flight, interval_ns)
-    return _kept[2:]
+    found = [tree for tree in _trees if tree.flight is flight and tree.interval_ns == interval_ns]
+    if not found:
+        found = [SampleTree(flight, interval_ns), SampleTree(flight, interval_ns)]
+        _trees.extend(found)
+    return found
+
+
+def nodes_of(serial: int) -> dict[int, list[int]]:
+    """Return the nodes with the samples of a run that is open or has just ended, by the first segment of their tree."""
+    return {tree.segment: tree.nodes_of(serial) for tree in _trees}
 
 
 def stop() -> None:
@@ -75,10 +81,11 @@ def stop() -> None:
 
 def forget() -> None:
     """In a forked child: be as if nothing was ever sampled."""
-    global _sampler, _kept  # noqa: PLW0603  (see begin)
+    global _sampler  # noqa: PLW0603  (see begin)
     if _sampler is not None:
         _sampler.forget()
-    _sampler = _kept = None
+    _sampler = None
+    _trees.clear()
 
 
 class Sampler:
@@ -99,9 +106,9 @@ class Sampler:
     def __init__(self, table: "RunTable", flight: "FlightFile", rate: int, fault: "Callable[[], None]") -> None:
         self.table = table
         self.words = flight.words
-        self._fault = fault
+        self.fault = fault
         self._interval = 1_000_000_000 // rate
-        self.main, self._others = _trees(flight, self._interval)
+        self.main, self._others = _trees_of(flight, self._interval)
         self._origin = monotonic_ns()
         self._counted_main = self._counted_others = 0
         self._ticker: ModuleType | None = None
@@ -191,7 +198,7 @@ class Sampler:
         except Busy:
             return  # the ticks are the next sample's
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self._fault()
+            self.fault()
         finally:
             self.in_handler = False
 
@@ -240,7 +247,7 @@ class Sampler:
         except Busy:
             return
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
-            self._fault()
+            self.fault()
 
     def _sample_threads(self, *, main: bool, others: bool) -> None:
         own, now = get_ident(), self._now()

@@ -206,6 +206,28 @@ def test_what_the_programs_handler_raises_reaches_it(told):
     assert found["ticks"] > found["begun"] + 100
 
 
+def test_runs_may_open_and_end_at_any_tick(told):
+    found = told(
+        """
+        count, short = 0, 0
+        with profile("job") as run:
+            def seen():
+                return sum(one.count for one in run.snapshot().samples)
+            while seen() < 500 and count < 30_000:
+                for _ in range(100):
+                    with profile("short") as inner:
+                        count += 1
+                        if not count % 10:
+                            busy(0.002)
+                    short += sum(one.count for one in inner.snapshot().samples)
+        tell(run, short=short)
+        """,
+        rate=997,
+    )
+    assert found["ticks"] >= 500
+    assert 0 < found["short"] <= found["ticks"]
+
+
 def test_a_stack_that_is_nearly_full_stays_the_programs(run_python):
     script = TOOLS + textwrap.dedent(
         """

@@ -11,6 +11,7 @@ from algoprof.recorder import process as _process
 from algoprof.recorder import snapshot
 from algoprof.run_delivery import load_exporters as _load_exporters
 from algoprof.runs import Run, profile
+from algoprof.sections import DISABLED as _DISABLED
 from algoprof.sections import section
 
 TYPE_CHECKING = False
@@ -66,3 +67,5 @@ def __dir__() -> list[str]:
 
 
 _load_exporters()
+if not _DISABLED:
+    _process.sample_if_worker()

@@ -7,6 +7,7 @@ from bisect import insort
 from time import monotonic_ns
 
 from algoprof.recorder.alarms import watch_from_this_thread
+from algoprof.recorder.children import at_exit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -211,10 +212,8 @@ def _the_watcher() -> _Watcher:
     global _watcher  # noqa: PLW0603  (the one watcher of the process)
     with _lock:
         if _watcher is None:
-            from algoprof.recorder import process  # noqa: PLC0415  (loaded by whoever records)
-
             _watcher = _Watcher()
-            process.at_exit(_finish, 20)
+            at_exit(_finish, 20)
         return _watcher
 
 

@@ -1,9 +1,9 @@
 """Where work comes from: the run and the node that it was asked for at, and the process that started a worker."""
 
 import os
-import sys
 
 from algoprof.recorder import layout as at
+from algoprof.recorder.children import parent_pid
 from algoprof.recorder.flight import boot_id, process_start_time, program_name
 
 TYPE_CHECKING = False
@@ -111,9 +111,8 @@ def of_multiprocessing() -> Origin | None:
     No run is known to be open there, so its parent's implicit run stands for it. That is named for the program, and
     multiprocessing gives its children their parent's arguments.
     """
-    module = sys.modules.get("multiprocessing.process")
-    parent = module.parent_process() if module is not None else None
-    if parent is None or not parent.pid:
+    parent = parent_pid()
+    if not parent:
         return None
-    start_time = process_start_time(parent.pid)
-    return Origin(parent.pid, start_time, implicit_run_id(parent.pid, start_time), program_name())
+    start_time = process_start_time(parent)
+    return Origin(parent, start_time, implicit_run_id(parent, start_time), program_name())

@@ -1,6 +1,5 @@
 """This process's recorder: made on first use, replaced in a forked child, closed at exit."""
 
-import atexit
 import errno
 import os
 import sys
@@ -8,7 +7,7 @@ from _thread import RLock
 from time import monotonic_ns
 
 from algoprof.likeness import like
-from algoprof.recorder import directory
+from algoprof.recorder import children, directory
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import FlightFile, OutOfSpace, process_start_time, program_name
 from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
@@ -213,7 +212,7 @@ def _start() -> RunTable:
         _flight, table = _made()
         activate(table.writer)
         _table = table
-        at_exit(_at_exit, 10, in_child=close)
+        children.at_exit(_at_exit, 10, in_child=close)
         _serve_supervisor()
         _begin_sampling()
         return table
@@ -266,6 +265,19 @@ def _begin_sampling() -> None:
         count_error()
 
 
+def sample_if_worker() -> None:
+    """Have this process sampled, though it may record nothing itself, if it is a worker that is to be.
+
+    That is one which was started afresh, or which the forkserver will fork, while it imports what it needs. One that
+    its parent forks knows of that whether it is sampled.
+    """
+    if os.environ.get(SAMPLER) in ("on", "thread"):
+        if children.is_spawned():
+            _sample_worker()
+        else:
+            children.at_beginning(_sample_worker)
+
+
 def _asked_for_samples() -> tuple[str, int]:
     """Return what the variables ask for; what they cannot mean is told, and taken for what it is without them."""
     choice = os.environ.get(SAMPLER) or "off"
@@ -277,21 +289,6 @@ def _asked_for_samples() -> tuple[str, int]:
         _log(f"{SAMPLE_RATE} is {rate!r:.80}, but it is a whole number from 1 to 1000; so it is {DEFAULT_SAMPLE_RATE}")
         return choice, DEFAULT_SAMPLE_RATE
     return choice, int(rate)
-
-
-def at_exit(function: "Callable[[], None]", priority: int, in_child: "Callable[[], None] | None" = None) -> None:
-    """Have a function called when this process comes to its end by itself.
-
-    Args:
-        function: what is called; registered again, it is called once.
-        priority: in children of multiprocessing, which leave past atexit: the highest is called first.
-        in_child: what is called there instead, if not the same.
-    """
-    atexit.unregister(function)  # a forked child has its parent's registration
-    atexit.register(function)
-    child, util = sys.modules.get("multiprocessing.process"), sys.modules.get("multiprocessing.util")
-    if child is not None and util is not None and child.parent_process() is not None:
-        util.Finalize(None, in_child or function, exitpriority=priority)
 
 
 def _made() -> tuple[FlightFile, RunTable]:
@@ -444,6 +441,12 @@ def keep_interrupt() -> None:
 
 
 @never_raises
+def _sample_worker() -> None:
+    if (_wants_samples or _asked_for_samples())[0] != "off":
+        run_table().implicit_root()
+
+
+@never_raises
 def _fold(folder: str, own: str = "") -> None:
     if directory.has_piled_up(folder):
         from algoprof.recorder import directory_totals  # noqa: PLC0415  (few find anything to fold)
@@ -457,8 +460,8 @@ def _forget() -> None:
     table, _table = _table, None
     _flight = _shares = None
     _lock = RLock()
-    if _sampler is not None:
-        _sampler.forget()
+    if _sampler is not None and _sampler.forget():
+        children.at_beginning(_sample_worker)
     if table is not None:
         table.writer.inherited = True
         table.environments.abandon()

@@ -79,13 +79,14 @@ def stop() -> None:
         _sampler = None
 
 
-def forget() -> None:
-    """In a forked child: be as if nothing was ever sampled."""
+def forget() -> bool:
+    """In a forked child: be as if nothing was ever sampled; return whether the parent is."""
     global _sampler  # noqa: PLW0603  (see begin)
-    if _sampler is not None:
-        _sampler.forget()
-    _sampler = None
+    before, _sampler = _sampler, None
     _trees.clear()
+    if before is not None:
+        before.forget()
+    return before is not None
 
 
 class Sampler:

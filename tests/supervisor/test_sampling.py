@@ -55,6 +55,44 @@ def test_what_the_variable_says_holds(run, monkeypatch):
     assert run(BUSY + "here(0.1)", "--sampler", "internal").profile.samples != ()
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_that_record_nothing_are_seen_where_they_were(run, method):
+    """A pool forks them, or starts them afresh: these have to import algoprof."""
+    done = run(
+        BUSY
+        + f"""
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+if {method != "fork"}:
+    import algoprof
+if __name__ == "__main__":
+    with ProcessPoolExecutor(1, mp_context=get_context({method!r})) as workers:
+        workers.submit(here, 0.5).result()
+    with get_context({method!r}).Pool(1) as workers:
+        workers.map(here, [0.5])
+"""
+    )
+    assert (done.status, done.err) == (0, "")
+    seen = sum(one.count for one in done.profile.samples if one.stack[-1].name == "here" and one.path == ("worker",))
+    assert seen > 50, "50 of each"
+    assert done.profile.node("worker").count + done.profile.node("worker").open_count == 2
+
+
+@pytest.mark.parametrize("without", ["ALGOPROF_SAMPLER=off", "ALGOPROF_DISABLED=1"])
+def test_workers_of_a_program_that_is_not_sampled_record_nothing_unasked(run, tmp_path, monkeypatch, without):
+    monkeypatch.setenv(*without.split("="))
+    source = """
+        import multiprocessing, algoprof
+        if __name__ == "__main__":
+            for method in ("fork", "spawn"):
+                with multiprocessing.get_context(method).Pool(1) as workers:
+                    workers.map(abs, [1])
+        """
+    assert run(source).status == 0
+    assert len(list((tmp_path / "flight").glob("*"))) == (without == "ALGOPROF_SAMPLER=off"), "the program's own"
+
+
 @pytest.mark.parametrize("options", [("--sample-rate", "0"), ("--sampler", "nobody")])
 def test_what_cannot_be_meant_is_refused(run, options):
     done = run("pass", *options)

@@ -17,22 +17,23 @@ class Output:
 
     Args:
         path: the file; None for stdout.
+        option: what it was named with.
 
     Raises:
         AlgoprofError: if nothing can be written there; the message says why.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, option: str = "--output") -> None:
         self._path = path
         if path is None:
             if sys.stdout is None:
-                raise AlgoprofError("stdout is closed, so the result has nowhere to go: say --output PATH")
+                raise AlgoprofError(f"stdout is closed, so the result has nowhere to go: say {option} PATH")
             return
         try:
             self._mode = _tried(path)
         except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle
             reason = getattr(error, "strerror", None) or error
-            raise AlgoprofError(f"--output {path} cannot be written ({reason}): choose another place") from error
+            raise AlgoprofError(f"{option} {path} cannot be written ({reason}): choose another place") from error
 
     def write(self, content: str | bytes) -> None:
         """Write the whole result.

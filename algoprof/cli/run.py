@@ -12,7 +12,7 @@ _OURS = 125
 _LONGEST_TIMEOUT = 1e9
 _AS_COMMAND = "algoprof.run.as_command"
 _PROGRAM = "algoprof.run.program"
-_TAKES_VALUE = ("--timeout", "--grace", "--output", "--sampler", "--sample-rate")
+_TAKES_VALUE = ("--timeout", "--grace", "--output", "--report", "--sampler", "--sample-rate")
 
 
 class _Misuse(click.UsageError):
@@ -75,7 +75,12 @@ def _not_negative(_context: click.Context, parameter: click.Parameter, value: fl
 )
 @click.option("--sample-rate", type=click.IntRange(1, 1000), metavar="HZ", help="Samples per second.  [default: 100]")
 @click.option("-m", "module", metavar="MODULE", help="Run a module, as `python -m` does.")
-@click.option("--json", "json_wanted", is_flag=True, help="Report as JSON, on stderr.")
+@click.option("--json", "json_wanted", is_flag=True, help="Report as JSON.")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the report there, not to stderr, which the program writes to as well.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -90,13 +95,14 @@ def command(  # noqa: PLR0917  (click passes them by name)
     sample_rate: int | None,
     module: str | None,
     json_wanted: bool,
+    report: Path | None,
     output: Path | None,
 ) -> int:
     """Run a program, and tell where its time went: also, and above all, if its timeout stops it.
 
     A Python script or module is recorded from its first moment; a command that runs Python with algoprof in it, from
     its first section on. The program has stdin, stdout, stderr, the terminal and signals to itself. The report goes to
-    stderr.
+    stderr, or to a file of its own with --report.
 
     It exits as the program did; with 124 if the timeout stopped it, 125 if algoprof itself failed, 126 if the program
     cannot be run and 127 if there is none.
@@ -112,8 +118,8 @@ def command(  # noqa: PLR0917  (click passes them by name)
         timeout=timeout,
         grace=grace,
         sampling=running.Sampling(sampler, sample_rate),
+        destinations=running.Destinations(report, output),
         json_wanted=json_wanted,
-        output=output,
     )
 
 

@@ -1,6 +1,5 @@
 """What `algoprof run` does on Linux: it has a program supervised, reports on it, and ends as that did."""
 
-import contextlib
 import errno
 import json
 import os
@@ -42,27 +41,40 @@ class Sampling(NamedTuple):
     rate: int | None
 
 
+class Destinations(NamedTuple):
+    """Where what is known of it goes.
+
+    Args:
+        report: the file for the report; None is stderr.
+        profile: where to save the profile, if anywhere.
+    """
+
+    report: Path | None
+    profile: Path | None
+
+
 def run(
     line: list[str],
     *,
     timeout: float | None,
     grace: float,
     sampling: Sampling,
+    destinations: Destinations,
     json_wanted: bool,
-    output: Path | None,
 ) -> int:
-    """Run a command line under a timeout, report on stderr, and return what to exit with.
+    """Run a command line under a timeout, report on it, and return what to exit with.
 
     Args:
         line: the program and its arguments.
         timeout: seconds until it is asked to end; None for as long as it takes.
         grace: seconds from then until it is killed.
         sampling: how its stacks are sampled.
+        destinations: where what is known of it goes.
         json_wanted: whether the report is for scripts.
-        output: where to save the profile, if anywhere.
     """
     try:
-        destination = Output(output) if output is not None else None
+        report = Output(destinations.report, "--report") if destinations.report is not None else None
+        saved = Output(destinations.profile) if destinations.profile is not None else None
         ending = _supervised(line, timeout, grace, sampling)
     except _CannotStart as error:
         complain(f"{shlex.join(line)[:200]}: {error.reason}")
@@ -70,11 +82,10 @@ def run(
     except (AlgoprofError, OSError) as error:
         complain(str(error))
         return _OURS
-    if destination is not None:
-        _save(ending, timeout, destination)
+    if saved is not None:
+        _save(ending, timeout, saved)
     told = [json.dumps(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
-    with contextlib.suppress(OSError):  # the program's status is worth more than a report that nobody reads
-        click.echo("\n".join(told), err=True)
+    _tell("\n".join(told), report)
     if ending.timed_out:
         return _TIMED_OUT
     if ending.status < 0:
@@ -82,11 +93,24 @@ def run(
     return ending.status
 
 
-def _save(ending: Ending, timeout: float | None, destination: Output) -> None:
+def _tell(text: str, report: Output | None) -> None:
+    """Write the report; where it cannot be written, the program's status is worth more than that."""
+    try:
+        if report is None:
+            click.echo(text, err=True)
+        else:
+            report.write(f"{text}\n")
+    except AlgoprofError as error:
+        complain(str(error))
+    except OSError:  # nobody reads it
+        return
+
+
+def _save(ending: Ending, timeout: float | None, saved: Output) -> None:
     found = profiles(ending, timeout)
     try:
         if found:
-            destination.write(json.dumps(to_json(found[0])) + "\n")
+            saved.write(json.dumps(to_json(found[0])) + "\n")
         else:
             complain(f"--output: there is no profile to save: {unrecorded(ending)}")
     except AlgoprofError as error:

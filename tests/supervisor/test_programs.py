@@ -1,5 +1,6 @@
 """A supervised program runs as it would without: its arguments, its streams, its signals and its exit."""
 
+import json
 import os
 import pty
 import signal
@@ -82,6 +83,34 @@ def test_a_report_that_nobody_takes_does_not_change_the_status(script, supervise
     assert status == (7 if "7" in end else 0)
 
 
+@pytest.mark.parametrize(("options", "begins"), [(["--json"], '{\n  "command"'), ([], "algoprof: it ended after")])
+def test_a_report_of_its_own_holds_nothing_else_and_stderr_is_the_programs(
+    script, supervised, tmp_path, options, begins
+):
+    path, report = script("import sys\nsys.exit('mine')"), tmp_path / "report"
+    done = subprocess.run(
+        [*supervised, *options, "--report", report, path], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "mine\n")
+    assert report.read_text().startswith(begins)
+    assert not options or json.loads(report.read_text())["status"] == 1
+
+
+def test_a_report_goes_to_a_descriptor_and_waits_for_nobody_else(script, supervised):
+    path = script("import os\nos._exit(7)")
+    line = f"{' '.join(supervised)} --json --report /dev/fd/3 {path} 3>&1 >/dev/null"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+    assert (done.returncode, json.loads(done.stdout)["status"], done.stderr) == (7, 7, "")
+
+
+def test_a_report_that_cannot_be_written_after_all_is_told(script, supervised):
+    done = subprocess.run(
+        [*supervised, "--report", "/dev/full", script("")], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert done.returncode == 0
+    assert "the result could not be written to /dev/full (No space left on device)" in done.stderr
+
+
 def test_children_that_were_there_before_are_left_alone(script, supervised, lives):
     path = script("import time; time.sleep(60)")
     line = f"sleep 30 & echo $!; exec {' '.join(supervised)} --timeout 0.5 --grace 0.2 {path}"
@@ -124,6 +153,7 @@ def test_it_exits_as_the_program_does(run, end, status):
         (["--timeout", "0", "x.py"], 125, "above 0"),
         (["--timeout", "soon", "x.py"], 125, "soon"),
         (["--output", "/no/such/folder/x", "x.py"], 125, "cannot be written"),
+        (["--report", "/no/such/folder/x", "x.py"], 125, "--report /no/such/folder/x cannot be written"),
         (["no-such.py"], 2, "can't open file"),
     ],
 )

@@ -97,7 +97,8 @@ def _seen(profile: Profile) -> int:
 
 
 def _headline(ending: Ending, timeout: float | None) -> str:
-    figures = f"{seconds(ending.cpu)} of processor time, at most {ending.memory_peak / _MIB:.0f} MiB in one process"
+    at_most = "at most" if ending.is_memory_exact else "less than"
+    figures = f"{seconds(ending.cpu)} of processor time, {at_most} {ending.memory_peak / _MIB:.0f} MiB in one process"
     if ending.timed_out:
         how = "killed, since it did not end when it was asked to" if ending.killed else "asked to end, and did"
         return f"algoprof: the timeout of {timeout:g} s stopped it: {how}; {figures}"
@@ -121,6 +122,7 @@ def as_json(line: list[str], ending: Ending, timeout: float | None) -> dict[str,
         "signal": _name_of(-ending.status) if ending.status < 0 else None,
         "cpu_seconds": ending.cpu,
         "memory_peak_bytes": ending.memory_peak,
+        "memory_peak_is_exact": ending.is_memory_exact,
         "verdict": None
         if verdict is None
         else {

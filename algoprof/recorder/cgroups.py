@@ -118,12 +118,12 @@ def read_oom_kills(events: str) -> int | None:
     return None
 
 
-def read_memory_peak(root: str = "/") -> int | None:
-    """Return the most memory that this process ever held, in bytes; None where nothing tells.
+def read_memory_peak(root: str = "/", process: str | int = "self") -> int | None:
+    """Return the most memory that a process, this one if not said, ever held, in bytes; None where nothing tells.
 
     Not from `getrusage` on Linux: its figure is also that of the process which started this one.
     """
-    for line in _read(os.path.join(root, "proc/self/status")).splitlines():
+    for line in _read(os.path.join(root, f"proc/{process}/status")).splitlines():
         if line.startswith(b"VmHWM:"):
             kibibytes = _number(line[6:].removesuffix(b"kB"))
             return kibibytes * 1024 if kibibytes is not None else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from algoprof.profiles.tree import Profile
-from algoprof.recorder.cgroups import ControlGroups
+from algoprof.recorder.cgroups import ControlGroups, read_memory_peak
 from algoprof.supervisor import numbers, processes
 from algoprof.supervisor.external import External
 from algoprof.supervisor.flights import Flights, Recorded
@@ -44,6 +44,7 @@ class Ending:
         out_of_memory: whether the kernel killed a process of its memory group meanwhile; None where it does not tell.
         cpu: processor seconds, those of its children included.
         memory_peak: bytes of memory that its largest process used at the most.
+        is_memory_exact: whether it used so much; else no more is known than that it used less.
         verdict: what it was doing at its timeout; None if it ended by itself.
         stacks: the stack of each thread at its timeout; empty if nobody could tell.
         recorded: what its processes have recorded, each as it was at the timeout or at the end.
@@ -58,6 +59,7 @@ class Ending:
     out_of_memory: bool | None
     cpu: float
     memory_peak: int
+    is_memory_exact: bool
     verdict: Verdict | None
     stacks: str
     recorded: list[Recorded]
@@ -111,6 +113,9 @@ class _Supervision:
         self._status: int | None = None
         self._usage: resource.struct_rusage | None = None
         self._reaped_ns = 0
+        self._memory_floor = read_memory_peak() or 0
+        """Up to that, what the kernel tells of an ended process may have been this one's, in which it began."""
+        self._memory_seen = 0
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ending:
         processes.adopt_orphans()
@@ -140,12 +145,14 @@ class _Supervision:
         if timed_out:
             then = self._flights.read()
             verdict = self._judge(then)
+            self._memory_seen = max((read_memory_peak(process=pid) or 0 for pid in self._everybody()), default=0)
             stacks = self._stacks.ask(then, self._everybody())
             self._end_external()
             killed = self._stop()
         ended = time.monotonic()
         self._end_external()
         now = self._flights.read(time.monotonic_ns())
+        memory_peak, is_memory_exact = self._memory_peak(now)
         return Ending(
             seconds=ended - started,
             status=self._status if self._status is not None else -signal.SIGKILL,
@@ -153,7 +160,8 @@ class _Supervision:
             killed=killed,
             out_of_memory=None if oom_before is None else (self._groups.oom_kills() or 0) > oom_before,
             cpu=self._reaped_ns / 1e9,
-            memory_peak=self._usage.ru_maxrss * 1024 if self._usage is not None else 0,
+            memory_peak=memory_peak,
+            is_memory_exact=is_memory_exact,
             verdict=verdict,
             stacks=stacks,
             recorded=_as_of(then, now),
@@ -234,6 +242,13 @@ class _Supervision:
         stopped = found is not None and found.state == "T"  # and not t, by who looks into it
         beats = {one.flight.pid: one.beat_ns for one in recorded}
         return judge(first, last, stopped=stopped, beat_ns=beats.get(last.busiest_since(first), 0))
+
+    def _memory_peak(self, recorded: list[Recorded]) -> tuple[int, bool]:
+        """Return the most that a process used, and whether it did, from whoever tells: the kernel, or its own file."""
+        told = self._usage.ru_maxrss * 1024 if self._usage is not None else 0
+        own = [run.environment.memory_peak or 0 for one in recorded for run in one.flight.runs]
+        known = max(self._memory_seen, told if told > self._memory_floor else 0, *own, 0)
+        return (known, True) if known else (told, False)
 
     def _stop(self) -> bool:
         """Ask all that the program has started to end, and kill what is left after the grace; return whether it was."""

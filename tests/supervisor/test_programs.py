@@ -295,6 +295,33 @@ def test_a_shell_stops_and_resumes_both_as_one_job(script, supervised):
     os.waitpid(shell, 0)
 
 
+LARGE = "import sys\nheld = b'x' * (200 << 20)\nfrom algoprof.cli.main import main\nsys.argv[1:1] = ['run']\nmain()"
+
+
+@pytest.mark.parametrize(
+    ("line", "is_exact"),
+    [
+        (["program.py"], True),
+        (["--timeout", "1", "--", "sleep", "60"], True),
+        (["--", "sh", "-c", "exit"], False),
+        (["--", sys.executable, "-c", "held = b'x' * (300 << 20)"], True),
+    ],
+)
+def test_memory_is_its_own_not_that_of_what_it_was_started_by(script, tmp_path, line, is_exact):
+    """What the kernel tells of an ended process is at least what that had while it was still a copy of algoprof."""
+    script("held = b'x' * (3 << 20)")
+    command = [sys.executable, "-c", LARGE, "--json", "--report", "report", *line]
+    subprocess.run(command, cwd=tmp_path, check=False, capture_output=True)
+    report = json.loads((tmp_path / "report").read_text())
+    assert report["memory_peak_is_exact"] is is_exact
+    assert (report["memory_peak_bytes"] > 150 << 20) == (line[0] == "--")
+
+
+def test_memory_that_is_not_known_exactly_is_told_as_less(supervised):
+    told = subprocess.run([*supervised, "--", "true"], capture_output=True, text=True, check=True).stderr
+    assert " of processor time, less than " in told
+
+
 def test_open_files_and_the_environment_are_handed_on(run, tmp_path):
     with (tmp_path / "given").open("w") as given:
         done = run(

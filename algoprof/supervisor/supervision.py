@@ -112,7 +112,7 @@ class _Supervision:
         self._pid = 0
         self._status: int | None = None
         self._usage: resource.struct_rusage | None = None
-        self._reaped_ns = 0
+        self._reaped_ns = self._started_ns = 0
         self._memory_floor = read_memory_peak() or 0
         """Up to that, what the kernel tells of an ended process may have been this one's, in which it began."""
         self._memory_seen = 0
@@ -135,7 +135,7 @@ class _Supervision:
 
     def _run(self, command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]) -> Ending:
         oom_before = self._groups.oom_kills()
-        started = time.monotonic()
+        started, self._started_ns = time.monotonic(), time.monotonic_ns()
         self._start(command, environment, mask)
         deadline = started + self._timeout if self._timeout is not None else None
         self._wait(deadline)
@@ -241,7 +241,8 @@ class _Supervision:
         found = processes.status(self._pid)
         stopped = found is not None and found.state == "T"  # and not t, by who looks into it
         beats = {one.flight.pid: one.beat_ns for one in recorded}
-        return judge(first, last, stopped=stopped, beat_ns=beats.get(last.busiest_since(first), 0))
+        beat_ns = beats.get(last.busiest_since(first), 0)
+        return judge(first, last, started_ns=self._started_ns, stopped=stopped, beat_ns=beat_ns)
 
     def _memory_peak(self, recorded: list[Recorded]) -> tuple[int, bool]:
         """Return the most that a process used, and whether it did, from whoever tells: the kernel, or its own file."""

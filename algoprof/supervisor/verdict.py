@@ -6,6 +6,7 @@ WINDOW_NS = 600_000_000
 """How far back a verdict looks."""
 _QUIET = 0.15
 _HELD_BACK = 0.25
+_START_NS = 1_000_000_000  # so long may Python itself take to start, on a busy machine
 _SILENT_NS = 600_000_000  # six heartbeats: a busy machine delays them
 
 
@@ -46,7 +47,8 @@ class Verdict:
     """What a program was doing.
 
     Args:
-        kind: `stopped`, `throttled`, `blocked`, `native`, `python` or `running`, where nothing tells which.
+        kind: `stopped`, `throttled`, `blocked`, `native`, `python`, `running`, where nothing tells which, or
+            `starting`, where what is seen may be Python's own start.
         seconds: how far back that was looked at.
         cpu: processor seconds used in them.
         silent: seconds since Python code last ran; None where nothing tells.
@@ -66,25 +68,30 @@ class Verdict:
             "native": f"busy in C code that holds the GIL: no Python ran for {self.silent or 0:.1f} s, {used}",
             "python": f"busy in Python, or in C code that lets Python run: {used}",
             "running": f"busy: {used}",
+            "starting": f"busy, if only with the start of Python itself: {used}",
         }[self.kind]
 
 
-def judge(first: Sample, last: Sample, *, stopped: bool, beat_ns: int) -> Verdict:
+def judge(first: Sample, last: Sample, *, started_ns: int, stopped: bool, beat_ns: int) -> Verdict:
     """Judge what a program did between two samples.
 
     Args:
         first: the earlier one.
         last: the later one.
+        started_ns: when it was started, on the monotonic clock.
         stopped: whether its process is stopped by a signal.
         beat_ns: the last heartbeat of its busiest process, on the monotonic clock; 0 without any.
 
-    >>> judge(Sample(0, {7: 0}), Sample(10**9, {7: 10**9}), stopped=False, beat_ns=10**8).kind
+    >>> first, last = Sample(10**9, {7: 0}), Sample(2 * 10**9, {7: 10**9})
+    >>> judge(first, last, started_ns=0, stopped=False, beat_ns=11 * 10**8).kind
     'native'
+    >>> judge(first, last, started_ns=11 * 10**8, stopped=False, beat_ns=19 * 10**8).kind
+    'starting'
 
     On a machine that is busy with others it does not wait, though it hardly runs:
 
-    >>> starved = Sample(10**9, {7: 10**8}, delayed_ns={7: 9 * 10**8})
-    >>> judge(Sample(0, {7: 0}, delayed_ns={7: 0}), starved, stopped=False, beat_ns=0).kind
+    >>> starved = Sample(2 * 10**9, {7: 10**8}, delayed_ns={7: 9 * 10**8})
+    >>> judge(Sample(10**9, {7: 0}, delayed_ns={7: 0}), starved, started_ns=0, stopped=False, beat_ns=0).kind
     'running'
     """
     passed = max(1, last.at_ns - first.at_ns)
@@ -97,8 +104,10 @@ def judge(first: Sample, last: Sample, *, stopped: bool, beat_ns: int) -> Verdic
         kind = "throttled"
     elif cpu + last.delayed_since(first) < passed * _QUIET:
         kind = "blocked"
-    elif silent is None:
-        kind = "running"
+    elif silent is not None and silent > _SILENT_NS:
+        kind = "native"
+    elif last.at_ns - started_ns < _START_NS:
+        kind = "starting"
     else:
-        kind = "native" if silent > _SILENT_NS else "python"
+        kind = "running" if silent is None else "python"
     return Verdict(kind, passed / 1e9, cpu / 1e9, silent / 1e9 if silent is not None else None)

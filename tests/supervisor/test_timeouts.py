@@ -78,6 +78,13 @@ def test_the_verdict(run, body, kind):
     assert done.report["verdict"]["kind"] == kind
 
 
+def test_a_verdict_soon_after_the_start_does_not_blame_the_program(run):
+    """Python takes a while to start, the longer the busier the machine is."""
+    done = run(["sh", "-c", "while :; do :; done"], "--timeout", "0.3", "--grace", "0")
+    assert done.report["verdict"]["kind"] == "starting"
+    assert done.report["verdict"]["text"].startswith("busy, if only with the start of Python itself: ")
+
+
 def test_short_lived_children_count_too(run):
     done = run(
         NOTE + "import subprocess, sys\nwhile True: subprocess.run([sys.executable, '-c', 'sum(range(10**6))'])",

@@ -166,6 +166,21 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
     return run
 
 
+@pytest.fixture(scope="session")
+def busy() -> str:
+    """The source of a function for scripts: `busy(seconds)` computes for so long, and for most of it does so in fact.
+
+    A busy machine may keep the processor to itself.
+    """
+    return """
+import time
+def busy(seconds):
+    until, enough = time.perf_counter() + seconds, time.thread_time() + 0.7 * seconds
+    while time.perf_counter() < until or time.thread_time() < enough:
+        pass
+"""
+
+
 @pytest.fixture
 def bare_python() -> Callable[[str], str]:
     """Run a script that sees algoprof and the standard library alone, and return what it prints.

@@ -17,12 +17,6 @@ import json, time
 import algoprof
 from algoprof import profile, section
 
-def busy(seconds):
-    # and for most of that in fact: a busy machine may keep the processor to itself
-    until, enough = time.perf_counter() + seconds, time.thread_time() + 0.7 * seconds
-    while time.perf_counter() < until or time.thread_time() < enough:
-        pass
-
 def tell(profile, **more):
     samples = [
         (list(one.path), [frame.name for frame in one.stack], one.count, one.concurrent) for one in profile.samples
@@ -32,11 +26,17 @@ def tell(profile, **more):
 
 
 @pytest.fixture
-def sampled(run_python):
+def tools(busy):
+    """Return the source of what scripts here have."""
+    return busy + TOOLS
+
+
+@pytest.fixture
+def sampled(run_python, tools):
     """Run a script with the sampler on, and return what it told."""
 
     def run(script: str, **env: str) -> dict:
-        done = run_python(TOOLS + textwrap.dedent(script), env=ON | env)
+        done = run_python(tools + textwrap.dedent(script), env=ON | env)
         assert (done.returncode, done.stderr) == (0, "")
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -359,10 +359,10 @@ def test_a_forked_child_has_its_own_samples(sampled):
 
 
 @pytest.mark.parametrize("work", ["busy(0.6)", "time.sleep(0.6)"])
-def test_after_a_kill_what_was_open_lasted_to_the_last_sample(run_python, tmp_path, work):
+def test_after_a_kill_what_was_open_lasted_to_the_last_sample(run_python, tools, tmp_path, work):
     """With no timeout nothing else tells: who waits is seen as well, and no heartbeat is made up."""
     done = run_python(
-        TOOLS
+        tools
         + textwrap.dedent(
             f"""
             import os
@@ -388,9 +388,9 @@ def test_the_rate_can_be_chosen(sampled):
     assert count(told, "job", leaf="busy") > 150
 
 
-def test_it_can_be_begun_and_ended_in_the_program(run_python):
+def test_it_can_be_begun_and_ended_in_the_program(run_python, tools):
     done = run_python(
-        TOOLS
+        tools
         + textwrap.dedent(
             """
             def one(): busy(0.2)

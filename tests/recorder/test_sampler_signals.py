@@ -11,11 +11,6 @@ TOOLS = """
 import json, os, signal, sys, time
 from algoprof import profile, section
 
-def busy(seconds):
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        pass
-
 def busy_until(is_so):
     until = time.monotonic() + 30
     while not is_so() and time.monotonic() < until:
@@ -28,10 +23,16 @@ def tell(run, **more):
 
 
 @pytest.fixture
-def told(run_python):
+def tools(busy):
+    """Return the source of what scripts here have."""
+    return busy + TOOLS
+
+
+@pytest.fixture
+def told(run_python, tools):
     def run(script: str, rate: int = 100) -> dict:
         env = {"ALGOPROF_SAMPLER": "on", "ALGOPROF_SAMPLE_RATE": str(rate)}
-        done = run_python(TOOLS + textwrap.dedent(script), env=env)
+        done = run_python(tools + textwrap.dedent(script), env=env)
         assert (done.returncode, done.stderr) == (0, "")
         return json.loads(done.stdout.splitlines()[-1])
 
@@ -228,8 +229,8 @@ def test_runs_may_open_and_end_at_any_tick(told):
     assert 0 < found["short"] <= found["ticks"]
 
 
-def test_a_stack_that_is_nearly_full_stays_the_programs(run_python):
-    script = TOOLS + textwrap.dedent(
+def test_a_stack_that_is_nearly_full_stays_the_programs(run_python, tools):
+    script = tools + textwrap.dedent(
         """
         def down(n):
             if n:
@@ -252,9 +253,9 @@ def test_a_stack_that_is_nearly_full_stays_the_programs(run_python):
     assert (sampled.stdout, sampled.stderr) == (without.stdout, "")
 
 
-def test_a_program_that_execs_leaves_nothing_behind(run_python):
+def test_a_program_that_execs_leaves_nothing_behind(run_python, tools):
     done = run_python(
-        TOOLS + "with profile('job'):\n    busy(0.2)\n    os.execv('/bin/sleep', ['sleep', '0.5'])",
+        tools + "with profile('job'):\n    busy(0.2)\n    os.execv('/bin/sleep', ['sleep', '0.5'])",
         env={"ALGOPROF_SAMPLER": "on"},
     )
     assert (done.returncode, done.stderr) == (0, "")

@@ -30,9 +30,9 @@ def at_beginning(function: "Callable[[], None]") -> None:
 
     That may start threads then. It takes no lock itself.
     """
-    util = sys.modules.get("multiprocessing.util")
-    if util is not None:
-        util.register_after_fork(sys.modules[__name__], lambda _: function())
+    register = getattr(sys.modules.get("multiprocessing.util"), "register_after_fork", None)
+    if register is not None:  # else nobody has imported it, or has only begun to
+        register(sys.modules[__name__], lambda _: function())
 
 
 def at_exit(function: "Callable[[], None]", priority: int, in_child: "Callable[[], None] | None" = None) -> None:

@@ -8,14 +8,6 @@ import pytest
 
 from algoprof.supervisor import external
 
-BUSY = """
-import os, time
-def here(seconds):
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        pass
-"""
-
 
 @pytest.fixture
 def looked_at(run):
@@ -31,25 +23,25 @@ def looked_at(run):
 
 
 @pytest.mark.parametrize("ending", ["", "os.kill(os.getpid(), 9)", "while True: pass"])
-def test_the_program_is_seen_however_it_ends(looked_at, ending):
-    done = looked_at(BUSY + f"here(1.5)\n{ending}", "--timeout", "3", "--grace", "1")
+def test_the_program_is_seen_however_it_ends(busy, looked_at, ending):
+    done = looked_at(busy + f"import os\nbusy(1.5)\n{ending}", "--timeout", "3", "--grace", "1")
     profile = done.profile
     assert profile.sampler == "py-spy"
     frames = [frame for sample in profile.samples for frame in sample.stack]
-    assert "here" in {frame.name for frame in frames}
+    assert "busy" in {frame.name for frame in frames}
     assert not [frame for frame in frames if "supervisor" in frame.file]
     assert done.report["cpu_seconds"] < 10
 
 
-def test_a_python_command_that_knows_nothing_of_algoprof_is_seen(looked_at, script):
-    path = script(BUSY + "here(1.5)")
+def test_a_python_command_that_knows_nothing_of_algoprof_is_seen(busy, looked_at, script):
+    path = script(busy + "busy(1.5)")
     done = looked_at([sys.executable, "-S", "-I", str(path)])
-    assert "here" in {frame.name for sample in done.profile.samples for frame in sample.stack}
+    assert "busy" in {frame.name for sample in done.profile.samples for frame in sample.stack}
 
 
-def test_the_report_ends_with_what_was_seen(looked_at, supervised, script):
+def test_the_report_ends_with_what_was_seen(busy, looked_at, supervised, script):
     looked_at("pass")
-    line = [*supervised, "--sampler", "external", script(BUSY + "here(1.5)")]
+    line = [*supervised, "--sampler", "external", script(busy + "busy(1.5)")]
     text = subprocess.run(line, capture_output=True, text=True, check=True).stderr
     assert "by py-spy:" in text
     assert "program.py:" in text

@@ -32,7 +32,7 @@ if not os.fork():
         time.sleep(0.005)
 time.sleep(60)
 """,
-        "--timeout", "0.8", "--grace", "0.2",
+        "--timeout", "2", "--grace", "0.2",
     )  # fmt: skip
     assert (done.status, done.report["killed"]) == (124, True)
     assert len(list((tmp_path / "pids").iterdir())) > 3
@@ -51,7 +51,7 @@ if not os.fork():
     time.sleep(60)
 time.sleep(60)
 """,
-        "--timeout", "0.8", "--grace", "20",
+        "--timeout", "2", "--grace", "20",
     )  # fmt: skip
     assert (done.status, done.report["killed"]) == (124, False)
 
@@ -59,7 +59,7 @@ time.sleep(60)
 def test_on_a_full_disk_the_program_runs_and_its_profile_alone_is_lost(run):
     done = run(
         "import time\nprint('runs', flush=True)\ntime.sleep(60)",
-        "--timeout", "0.8",
+        "--timeout", "2",
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512)),  # no file may become larger
     )  # fmt: skip
     assert (done.status, done.out) == (124, "runs\n")

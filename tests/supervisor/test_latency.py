@@ -18,16 +18,21 @@ from algoprof.supervisor.flights import Flights
 from algoprof.supervisor.stacks import Stacks
 from algoprof.supervisor.supervision import supervise
 
-path, count = sys.argv[1], int(sys.argv[2])
-for _ in range(count):
+path, count, timeout = sys.argv[1], int(sys.argv[2]), 0.3
+while count:
     flights, stacks = Flights(), Stacks()
     began = time.monotonic()
-    environment = commands.environment(0.3, flights.supervision, stacks.folder)
-    ending = supervise(commands.script(path, []), environment, flights, stacks, timeout=0.3, grace=0)
-    text = "\\n".join(as_text(ending, 0.3))
-    print(time.monotonic() - began - ending.seconds)
+    environment = commands.environment(timeout, flights.supervision, stacks.folder)
+    ending = supervise(commands.script(path, []), environment, flights, stacks, timeout=timeout, grace=0)
+    text = "\\n".join(as_text(ending, timeout))
+    took = time.monotonic() - began - ending.seconds
     stacks.close()
-    assert "open when killed: solve" in text
+    if "open when killed: solve" in text:
+        print(took)
+        count -= 1
+    else:  # Python takes longer to start here
+        timeout *= 2
+        assert timeout < 10, text
 """
 
 

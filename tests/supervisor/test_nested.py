@@ -36,8 +36,8 @@ def nested(script, supervised, tmp_path):
 
 
 def test_both_tell_of_what_the_inner_one_stopped(nested):
-    done, (inner, outer) = nested("time.sleep(60)", ["--timeout", "50"], ["--timeout", "1.5"])
-    assert (done.returncode, done.stdout) == (124, "1.5\n")
+    done, (inner, outer) = nested("time.sleep(60)", ["--timeout", "50"], ["--timeout", "2"])
+    assert (done.returncode, done.stdout) == (124, "2.0\n")
     assert (inner["timed_out"], outer["timed_out"], outer["status"]) == (True, False, 124)
     for report in (inner, outer):
         (found,) = report["profiles"]

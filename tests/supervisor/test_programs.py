@@ -302,7 +302,7 @@ LARGE = "import sys\nheld = b'x' * (200 << 20)\nfrom algoprof.cli.main import ma
     ("line", "is_exact"),
     [
         (["program.py"], True),
-        (["--timeout", "1", "--", "sleep", "60"], True),
+        (["--timeout", "0.3", "--", "sleep", "60"], True),
         (["--", "sh", "-c", "exit"], False),
         (["--", sys.executable, "-c", "held = b'x' * (300 << 20)"], True),
     ],

@@ -23,7 +23,7 @@ def test_a_program_with_no_section_that_is_killed_shows_where_it_was(busy, run, 
 
 
 def test_a_timeout_shows_where_it_was_in_a_section(busy, run):
-    done = run(busy + "from algoprof import section\nwith section('solve'): busy(60)", "--timeout", "1", "--grace", "1")
+    done = run(busy + "from algoprof import section\nwith section('solve'): busy(60)", "--timeout", "2", "--grace", "1")
     assert done.status == 124
     assert hot(done.profile).path[-1] == "solve"
 

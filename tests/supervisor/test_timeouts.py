@@ -17,10 +17,10 @@ NOTE = "import os, pathlib\npathlib.Path(os.environ['PIDS'], str(os.getpid())).t
 
 def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
     example = Path(__file__).parents[2] / "examples" / "stuck.py"
-    done = run(example.read_text(), "--timeout", "1.5", "--output", str(tmp_path / "saved"))
+    done = run(example.read_text(), "--timeout", "2", "--output", str(tmp_path / "saved"))
     assert done.status == 124
     report = done.report
-    assert (report["timed_out"], report["timeout"]) == (True, 1.5)
+    assert (report["timed_out"], report["timeout"]) == (True, 2)
     assert (report["killed"], report["signal"]) == (False, "SIGTERM")
     assert report["cpu_seconds"] > 0.2
     assert report["memory_peak_bytes"] > 5 << 20
@@ -29,8 +29,8 @@ def test_what_was_open_is_told_and_where_it_hung(run, tmp_path):
     assert "supervisor" not in report["stacks"], "frames of ours are left out"
     saved = Profile.load(tmp_path / "saved")
     assert saved.node("job", "load").count == 1
-    assert 0.2 < saved.node("job", "finish", "solve").open_time <= 1.6
-    assert saved.timeout == 1.5
+    assert 0.2 < saved.node("job", "finish", "solve").open_time <= 2.1
+    assert saved.timeout == 2
     assert (saved.runs, saved.bottleneck.name) == (1, "solve")
 
 
@@ -55,9 +55,9 @@ def test_every_run_inside_knows_when_the_program_will_be_stopped(run):
 
 def test_the_report_reads_well_in_a_log(script, supervised):
     path = script("import time\nfrom algoprof import section\nwith section('wait'):\n    time.sleep(60)\n")
-    done = subprocess.run([*supervised, "--timeout", "1", path], capture_output=True, text=True, check=False)
+    done = subprocess.run([*supervised, "--timeout", "2", path], capture_output=True, text=True, check=False)
     assert done.returncode == 124
-    assert done.stderr.startswith("algoprof: the timeout of 1 s stopped it: asked to end, and did; ")
+    assert done.stderr.startswith("algoprof: the timeout of 2 s stopped it: asked to end, and did; ")
     assert "open when killed: wait" in done.stderr
     assert "at its timeout it was blocked: it waited" in done.stderr
     assert 'program.py", line 4 in <module>' in done.stderr
@@ -73,7 +73,7 @@ def test_the_report_reads_well_in_a_log(script, supervised):
     ],
 )
 def test_the_verdict(run, body, kind):
-    done = run(NOTE + body, "--timeout", "1.5", "--grace", "1")
+    done = run(NOTE + body, "--timeout", "2", "--grace", "1")
     assert done.status == 124
     assert done.report["verdict"]["kind"] == kind
 
@@ -88,7 +88,7 @@ def test_a_verdict_soon_after_the_start_does_not_blame_the_program(run):
 def test_short_lived_children_count_too(run):
     done = run(
         NOTE + "import subprocess, sys\nwhile True: subprocess.run([sys.executable, '-c', 'sum(range(10**6))'])",
-        "--timeout", "1.5",
+        "--timeout", "2",
     )  # fmt: skip
     assert done.status == 124
     assert done.report["verdict"]["cpu_seconds"] > 0.05, "who waits for them uses next to nothing"
@@ -105,7 +105,7 @@ if not os.fork():
     time.sleep(60)
 time.sleep(60)
 """,
-        "--timeout", "0.7", "--grace", "10", cwd=tmp_path,
+        "--timeout", "2", "--grace", "10", cwd=tmp_path,
     )  # fmt: skip
     assert (done.status, done.report["killed"]) == (124, False)
     assert (tmp_path / "asked").exists()
@@ -116,13 +116,13 @@ def test_whoever_ignores_sigterm_is_killed_after_the_grace(run):
     done = run(
         NOTE + "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\ntime.sleep(60)",
         "--timeout",
-        "0.5",
+        "2",
         "--grace",
         "0.2",
     )
     assert done.status == 124
     assert (done.report["killed"], done.report["signal"], done.report["status"]) == (True, "SIGKILL", None)
-    assert 0.7 <= time.monotonic() - began < 10
+    assert 2.2 <= time.monotonic() - began < 20
 
 
 def test_who_ends_in_the_grace_has_what_was_open_at_the_timeout_told(run):
@@ -166,7 +166,7 @@ time.sleep({seconds})
 
 
 def test_grandchildren_and_daemons_go_too(run, tmp_path):
-    done = run(GRANDCHILDREN.format(seconds=60), "--timeout", "1", "--grace", "0.3")
+    done = run(GRANDCHILDREN.format(seconds=60), "--timeout", "2", "--grace", "0.3")
     assert done.status == 124
     assert len(list((tmp_path / "pids").iterdir())) == 3
     # that none of them lives is checked after every test
@@ -215,7 +215,7 @@ kept = [open(os.environ["PIDS"] + "/../victim", "a") for _ in range(600)]
 with section("after"):
     time.sleep(60)
 """,
-        "--timeout", "1",
+        "--timeout", "2",
     )  # fmt: skip
     assert done.status == 124
     assert done.report["stacks"] == "", "its descriptor is somebody else's now, so nothing is asked for"
@@ -294,7 +294,7 @@ if not child:
     sum(itertools.repeat(1, 10**11))
 os.waitpid(child, 0)
 """,
-        "--timeout", "1.2",
+        "--timeout", "2",
     )  # fmt: skip
     assert done.status == 124
     assert 'program.py", line 7 in <module>' in done.report["stacks"], "the child's"
@@ -305,7 +305,7 @@ os.waitpid(child, 0)
 
 def test_a_command_that_runs_python_deep_inside(run, script):
     path = script(NOTE + "import time\nfrom algoprof import section\nwith section('deep'):\n    time.sleep(60)\n")
-    done = run(["sh", "-c", f"{sys.executable} {path}; true"], "--timeout", "1.5")
+    done = run(["sh", "-c", f"{sys.executable} {path}; true"], "--timeout", "2")
     assert done.status == 124
     assert done.profile.node("program.py", "deep").open_count == 1
     assert 'program.py", line' in done.report["stacks"]
@@ -343,7 +343,7 @@ with section("work"):
 def test_two_supervisors_tell_each_of_its_own(script, supervised):
     path = script("import sys, time\nfrom algoprof import section\nwith section(sys.argv[1]):\n    time.sleep(60)\n")
     started = [
-        subprocess.Popen([*supervised, "--timeout", "1", path, name], stderr=subprocess.PIPE, text=True)
+        subprocess.Popen([*supervised, "--timeout", "2", path, name], stderr=subprocess.PIPE, text=True)
         for name in ("alpha", "omega")
     ]
     told = [process.communicate(timeout=20)[1] for process in started]

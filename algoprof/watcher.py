@@ -104,7 +104,10 @@ class _Watcher:
         if late.run.on_threshold is not None or _exports():  # who may take time, and others have thresholds too
             with self._condition:
                 self._telling += 1
-            self._new_thread(target=self._hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
+            try:
+                self._new_thread(target=self._hand_on, args=(late,), name="algoprof-threshold", daemon=True).start()
+            except RuntimeError:  # the process may have no more threads
+                self._hand_on(late)
 
     def _hand_on(self, late: Threshold) -> None:
         try:

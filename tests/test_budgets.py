@@ -294,6 +294,21 @@ class TestThresholds:
             """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
         assert (done.stdout, done.stderr.count("logged: job has used 50 %")) == ("called\n", 1)
 
+    def test_where_no_thread_can_be_started_it_is_told_all_the_same(self, run_python):
+        done = run_python("""
+            import resource, threading
+            from algoprof import profile
+            told = []
+            with profile.with_options(thresholds=[0.3, 0.6], on_threshold=told.append)("job", timeout=1) as run:
+                threading.stack_size(256 << 20)
+                pages = int(open("/proc/self/statm").read().split()[0])
+                resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (64 << 20),) * 2)
+                while run.budget.remaining and len(told) < 2:
+                    pass
+            print([threshold.ratio for threshold in told])
+            """, env={"ALGOPROF_REPORT": "never"})  # fmt: skip
+        assert done.stdout == "[0.3, 0.6]\n"
+
     def test_a_program_that_ends_waits_for_no_callback_for_long(self, run_python):
         done = run_python("""
             import threading

@@ -81,7 +81,7 @@ def stop() -> None:
 
 def forget() -> bool:
     """In a forked child: be as if nothing was ever sampled; return whether the parent is."""
-    global _sampler  # noqa: PLW0603  (see begin)
+    global _sampler
     before, _sampler = _sampler, None
     _trees.clear()
     if before is not None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -180,12 +181,13 @@ def test_signals_go_on_to_the_program(script, supervised):
             time.sleep(0.05)
         """
     )
-    with subprocess.Popen([*supervised, path], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen([*supervised, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGUSR1)
-        assert process.stdout.readline() == "usr1\n"
+        assert process.stdout.readline() == "usr1\n", process.communicate(timeout=10)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 9
+        assert process.communicate(timeout=10)[0] == ""
+    assert process.returncode == 9
 
 
 def test_an_interrupt_ends_it_as_it_would_end_python(script, supervised):
@@ -273,6 +275,7 @@ def test_a_shell_stops_and_resumes_both_as_one_job(script, supervised):
     def until(sought):
         shown = b""
         while sought not in shown:
+            assert select.select([terminal], [], [], 30)[0], shown
             shown += os.read(terminal, 4096)
         return shown
 

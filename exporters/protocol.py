@@ -32,7 +32,7 @@ class Context:
         family: the same for all processes whose records `current` adds up.
 
     >>> Context(Settings()).current()
-    Batch(profiles=(), calls=(), open_runs=(), calls_in_flight=())
+    Batch(profiles=(), calls=(), open_runs=(), calls_in_flight=(), builds=())
     """
 
     settings: Settings

@@ -1,6 +1,7 @@
 """Profiles and calls on their way to the exporters, in the background. Telemetry never raises into the program."""
 
 from algoprof.delivery.process import (
+    build_ended,
     call_ended,
     call_started,
     current,
@@ -15,6 +16,7 @@ from algoprof.delivery.process import (
 )
 
 __all__ = [
+    "build_ended",
     "call_ended",
     "call_started",
     "current",

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from algoprof.exporters.protocol import Exporter, ExporterFactory
     from algoprof.profiles.batch import Batch
+    from algoprof.profiles.builds import Build
     from algoprof.profiles.calls import Call
     from algoprof.profiles.tree import Profile
     from algoprof.settings import Settings
@@ -69,7 +70,7 @@ class Pipeline:
         self._workers = workers
         self._stop(unwanted, time.monotonic() + settings.shutdown_timeout)
 
-    def put(self, record: "Profile | Call") -> None:
+    def put(self, record: "Profile | Call | Build") -> None:
         """Queue a record for every exporter."""
         for worker in self._workers.values():
             worker.put(record)

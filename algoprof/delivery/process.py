@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from algoprof.delivery.totals import Totals
     from algoprof.profiles.batch import Batch
+    from algoprof.profiles.builds import Build
     from algoprof.profiles.calls import Call
     from algoprof.profiles.tree import Profile
 
@@ -148,6 +149,20 @@ def call_ended(token: int, call: "Call") -> None:
         pipeline = _running()
         if pipeline:
             pipeline.put(call)
+    except Exception as error:  # noqa: BLE001  (telemetry never raises into the program)
+        _complain(error)
+
+
+def build_ended(build: "Build") -> None:
+    """Queue a build that was seen to end for the exporters. It never raises; seeing one twice does no harm.
+
+    Args:
+        build: the build.
+    """
+    try:
+        pipeline = _running()
+        if pipeline:
+            pipeline.put(build)
     except Exception as error:  # noqa: BLE001  (telemetry never raises into the program)
         _complain(error)
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from algoprof.exporters.protocol import Exporter
+    from algoprof.profiles.builds import Build
     from algoprof.profiles.calls import Call
     from algoprof.profiles.tree import Profile
 
@@ -36,7 +37,7 @@ class Worker:
         self.name = name
         self.exporter = exporter
         self._losses = losses
-        self._records: deque[Profile | Call] = deque()
+        self._records: deque[Profile | Call | Build] = deque()
         self._finished = 0
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._progress = Condition()
@@ -46,7 +47,7 @@ class Worker:
         self._thread: Thread | None = None
         losses.expect(name)
 
-    def put(self, record: "Profile | Call") -> None:
+    def put(self, record: "Profile | Call | Build") -> None:
         """Queue a record, or count it as lost if too many are waiting."""
         if len(self._records) >= QUEUE_LENGTH:
             self._losses.add(self.name, "queue_full", 1)
@@ -116,14 +117,17 @@ class Worker:
                 self._finished += len(taken)
                 self._progress.notify_all()
 
-    def _export(self, records: "list[Profile | Call]") -> None:
+    def _export(self, records: "list[Profile | Call | Build]") -> None:
         from algoprof.profiles.batch import Batch  # noqa: PLC0415  (not before there is something to export)
+        from algoprof.profiles.builds import Build  # noqa: PLC0415
+        from algoprof.profiles.calls import Call  # noqa: PLC0415
         from algoprof.profiles.tree import Profile  # noqa: PLC0415
 
         profiles = tuple(record for record in records if isinstance(record, Profile))
-        calls = tuple(record for record in records if not isinstance(record, Profile))
+        calls = tuple(record for record in records if isinstance(record, Call))
+        builds = tuple(record for record in records if isinstance(record, Build))
         try:
-            self.exporter.export(Batch(profiles, calls))
+            self.exporter.export(Batch(profiles, calls, builds=builds))
         except BaseException as error:  # noqa: BLE001  (whatever it is, it must not end the thread)
             self._losses.add(self.name, "error", len(records))
             self._complain(f"could not export {len(records)} records: {error}")

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from algoprof.profiles.builds import Build
 from algoprof.profiles.calls import Call
 from algoprof.profiles.tree import Profile
 
@@ -30,9 +31,11 @@ class Batch:
         calls: the calls that ended since the last batch; empty when pulled, since a pull exporter counts as they come.
         open_runs: the runs that are open now.
         calls_in_flight: the calls that are not answered yet.
+        builds: the builds that were seen to end since the last batch; empty when pulled, as calls are.
     """
 
     profiles: tuple[Profile, ...] = ()
     calls: tuple[Call, ...] = ()
     open_runs: tuple[Profile, ...] = ()
     calls_in_flight: tuple[CallInFlight, ...] = ()
+    builds: tuple[Build, ...] = ()

@@ -10,16 +10,16 @@ from prometheus_client.registry import Collector
 from algoprof._version import __version__
 from algoprof.exporters.prometheus import metrics
 from algoprof.exporters.prometheus.cardinality import SeriesCap
-from algoprof.exporters.prometheus.ledger import Calls, Runs
+from algoprof.exporters.prometheus.ledger import Builds, Calls, Runs
 from algoprof.exporters.prometheus.sections import SERIES as SECTION_SERIES
 from algoprof.exporters.prometheus.sections import section_families
 from algoprof.exporters.protocol import Context
 from algoprof.profiles.batch import Batch
 
 SERIES_LIMIT = 2_000
-"""Series of sections, runs and calls, those labelled `(other)` included."""
+"""Series of sections, runs, calls and builds, those labelled `(other)` included."""
 
-_RESERVED = SECTION_SERIES + Runs.series_when_over + Calls.series_when_over
+_RESERVED = SECTION_SERIES + Runs.series_when_over + Calls.series_when_over + Builds.series_when_over
 
 
 class AlgoprofCollector(Collector):
@@ -38,15 +38,18 @@ class AlgoprofCollector(Collector):
         self._cap = SeriesCap(limit - _RESERVED)
         self._runs = Runs(self._cap)
         self._calls = Calls(self._cap)
+        self._builds = Builds(self._cap)
         self._failed_scrapes = 0
 
     def add(self, batch: Batch) -> None:
-        """Count the runs and the calls of a batch."""
+        """Count the runs, the calls and the builds of a batch."""
         with self._lock:
             for profile in batch.profiles:
                 self._runs.add(profile)
             for call in batch.calls:
                 self._calls.add(call)
+            for build in batch.builds:
+                self._builds.add(build)
 
     def describe(self) -> list[Metric]:
         """Return nothing: the names are not needed to register."""
@@ -61,6 +64,7 @@ class AlgoprofCollector(Collector):
                     *section_families(batch.profiles, self._cap),
                     *self._runs.families(batch.open_runs),
                     *self._calls.families(batch.calls_in_flight),
+                    *self._builds.families(),
                     metrics.SPANS_DROPPED.counter({(): sum(profile.dropped for profile in batch.profiles)}),
                 ]
         except Exception:

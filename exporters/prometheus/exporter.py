@@ -55,7 +55,7 @@ class PrometheusExporter:
         return answer
 
     def export(self, batch: Batch) -> None:
-        """Count the runs and the calls of a batch."""
+        """Count the runs, the calls and the builds of a batch."""
         self.collector.add(batch)
 
     def shutdown(self, deadline: float) -> None:

@@ -1,4 +1,4 @@
-"""What was pushed, added up: the calls and the runs that ended in this process, by algorithm and by run."""
+"""What was pushed, added up: the calls, builds and runs that ended in this process, by algorithm and by run."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -11,11 +11,14 @@ from algoprof.exporters.prometheus.labels import label
 from algoprof.exporters.prometheus.metrics import Described, histogram_series
 from algoprof.exporters.prometheus.tallies import Tally
 from algoprof.profiles.batch import CallInFlight
+from algoprof.profiles.builds import Build
 from algoprof.profiles.calls import Call
 from algoprof.profiles.tree import Profile
 
 _SECONDS_SERIES = histogram_series(metrics.SECONDS)
 _RATIO_SERIES = histogram_series(metrics.RATIOS)
+_BUILD_SERIES = histogram_series(metrics.BUILD_SECONDS)
+_REMEMBERED = 1_000  # builds that are known again when they are seen to end once more
 _SIDES = {"timeout": "server", "client_timeout": "client"}
 
 
@@ -149,3 +152,36 @@ class Calls:
         for tallies in (self._ratios, self._overheads, self._queues, self._loads):
             tallies.of(algorithm)
         return algorithm
+
+
+class Builds:
+    """Builds by algorithm and status. Not safe to use in two threads at once.
+
+    Args:
+        cap: how many series there may be.
+    """
+
+    series_when_over = 2 * _BUILD_SERIES
+    """Series that `(other)` needs at most: those that succeeded, and those that failed."""
+
+    def __init__(self, cap: SeriesCap) -> None:
+        self._cap = cap
+        self._durations = _Tallies(metrics.BUILD_DURATION, metrics.BUILD_SECONDS)
+        self._seen: dict[tuple[str, str], None] = {}
+
+    def add(self, build: Build) -> None:
+        """Count a build that ended, once however often it is seen."""
+        identity = build.algorithm, build.id
+        if identity in self._seen or build.duration is None or not build.ended:
+            return
+        self._seen[identity] = None
+        if len(self._seen) > _REMEMBERED:
+            del self._seen[next(iter(self._seen))]
+        algorithm = label(build.algorithm)
+        if not self._cap.admits(("build", algorithm, build.status), series=_BUILD_SERIES):
+            algorithm = OTHER
+        self._durations.of(algorithm, build.status).observe(build.duration)
+
+    def families(self) -> list[Metric]:
+        """Return the metrics."""
+        return [self._durations.family()]

@@ -16,6 +16,9 @@ SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 
 RATIOS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0, 1.02, 1.1, 1.5)
 """Bounds of shares of a timeout: close together where it gets tight."""
 
+BUILD_SECONDS = (1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 3600.0)
+"""Bounds of builds."""
+
 SECTION_SECONDS = tuple(2.0**exponent for exponent in range(-10, 13))
 """Bounds of sections: they are bounds of the recorder's own buckets too, so that no occurrence is counted wrongly."""
 
@@ -112,6 +115,10 @@ CALL_OLDEST = Described(
     "algoprof_call_inflight_budget_ratio_max",
     "Largest share of its timeout that a call which is not answered yet has been waiting; 0 if there is none.",
     ("algorithm",),
+)
+
+BUILD_DURATION = Described(
+    "algoprof_build_duration_seconds", "How long the builds took that were seen to end.", ("algorithm", "status")
 )
 
 BUILD_INFO = Described("algoprof_build_info", "Always 1; which algoprof and Python these are.", ("version", "python"))

@@ -9,6 +9,7 @@ import pytest
 from algoprof.delivery import worker as module
 from algoprof.delivery.losses import Losses
 from algoprof.delivery.worker import QUEUE_LENGTH, Worker
+from algoprof.profiles.builds import Build
 from algoprof.profiles.calls import Call
 
 
@@ -40,19 +41,22 @@ def test_records_arrive_in_order_and_flush_waits_for_them(make, a_run):
     assert worker.exporter.names == [str(number) for number in range(500)]
 
 
-def test_profiles_and_calls_stand_apart_in_a_batch(make, a_run):
+def test_profiles_calls_and_builds_stand_apart_in_a_batch(make, a_run):
     worker = make()
     worker.exporter.gate.clear()
     worker.put(a_run("first"))
     worker.exporter.entered.wait()
     call = Call("demo/Routes", 0, 5, "ok")
     worker.put(call)
+    build = Build("demo/Routes", "b1", "failed")
+    worker.put(build)
     worker.put(a_run("second"))
     worker.exporter.gate.set()
     assert worker.flush(soon()) == 0
     first, second = worker.exporter.batches
     assert [profile.name for profile in first.profiles] == ["first"]
-    assert (second.calls, [profile.name for profile in second.profiles]) == ((call,), ["second"])
+    assert (second.calls, second.builds) == ((call,), (build,))
+    assert [profile.name for profile in second.profiles] == ["second"]
 
 
 def test_no_thread_before_the_first_record(make):

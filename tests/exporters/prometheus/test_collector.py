@@ -15,6 +15,7 @@ from algoprof.exporters.prometheus.tallies import Tally
 from algoprof.exporters.protocol import Context
 from algoprof.profiles.batch import Batch, CallInFlight
 from algoprof.profiles.buckets import bucket_of
+from algoprof.profiles.builds import Build
 from algoprof.profiles.calls import Call
 from algoprof.profiles.histogram import Histogram
 from algoprof.profiles.merging import merge
@@ -248,3 +249,16 @@ def test_the_bounds_of_sections_are_bounds_of_the_recorder():
         exact = int(bound * SECOND)
         assert histogram(exact).cumulative([bound]) == [1]
         assert histogram(exact + 1).cumulative([bound]) == [0]
+
+
+def test_a_build_that_ended_is_counted_once_however_often_it_is_seen(exporter, scrape):
+    ended = Build("demo/Routes", "b1", "failed", started_ns=0, finished_ns=45 * SECOND)
+    running = Build("demo/Routes", "b2", "in-progress", started_ns=0)
+    exporter.export(Batch(builds=(ended, running)))
+    exporter.export(Batch(builds=(ended, Build("demo/Other", "b1", "failed", started_ns=0, finished_ns=SECOND))))
+    found = scrape(exporter.registry)
+    assert found["algoprof_build_duration_seconds_count", "demo/Routes", "failed"] == 1
+    assert found["algoprof_build_duration_seconds_sum", "demo/Routes", "failed"] == 45
+    assert found["algoprof_build_duration_seconds_bucket", "demo/Routes", "30.0", "failed"] == 0
+    assert found["algoprof_build_duration_seconds_bucket", "demo/Routes", "60.0", "failed"] == 1
+    assert found["algoprof_build_duration_seconds_count", "demo/Other", "failed"] == 1

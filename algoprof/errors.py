@@ -144,6 +144,102 @@ class PlatformError(CallError):
     """The platform failed (5xx), or its answer cannot be read."""
 
 
+class ManagementError(AlgoprofError):
+    """A question about an algorithm, its builds or its versions, that got no answer.
+
+    Args:
+        sentence: what happened, as `str()` shows it, without the hint.
+        algorithm: `OWNER/NAME`.
+        status: the HTTP status; None without an answer.
+        code: the platform's error code; None without one.
+        message: the platform's own words, else the sentence.
+        hint: what to do next; empty where nobody knows.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        algorithm: str = "",
+        status: int | None = None,
+        code: int | None = None,
+        message: str = "",
+        hint: str = "",
+    ) -> None:
+        self.sentence = sentence
+        self.algorithm = algorithm
+        self.status = status
+        self.code = code
+        self.message = message or sentence
+        self.hint = hint
+        super().__init__(f"{sentence}; {hint}" if hint else sentence)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        told = ("algorithm", "status", "code", "message", "hint")
+        return _management_error, (self.sentence, {name: getattr(self, name) for name in told})
+
+
+def _management_error(sentence: str, told: "dict[str, Any]") -> ManagementError:
+    return ManagementError(sentence, **told)
+
+
+class LogsUnavailable(ManagementError):  # noqa: N818  (the platform's name for it)
+    """A build has ended, and its log cannot be read.
+
+    Args:
+        algorithm: `OWNER/NAME`.
+        what: the build or the version.
+    """
+
+    def __init__(self, algorithm: str, what: str) -> None:
+        self.what = what
+        super().__init__(self._sentence(algorithm, what), algorithm=algorithm, hint=self._hint)
+
+    _hint = "build again; if it stays so, ask the platform's support"
+
+    @staticmethod
+    def _sentence(algorithm: str, what: str) -> str:
+        return f"the log of {what} of {algorithm} is unavailable: the platform has lost it, or it never began"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.algorithm, self.what)
+
+
+class BuildNotFinished(LogsUnavailable):
+    """A build still runs: its log can be read when it has ended."""
+
+    _hint = "wait for it: `algoprof builds wait`"
+
+    @staticmethod
+    def _sentence(algorithm: str, what: str) -> str:
+        return f"{what} of {algorithm} is not yet finished, and its log can be read when it is"
+
+
+class BuildTimeout(ManagementError, TimeoutError):  # noqa: N818  (the name of an event, as TimeoutError is)
+    """A build had not ended, or not begun, when the time to wait for it was over.
+
+    Args:
+        algorithm: `OWNER/NAME`.
+        build_id: the build; empty if it had not begun.
+        commit: the git hash waited for; empty if none was named.
+        timeout: seconds that were waited.
+    """
+
+    def __init__(self, algorithm: str, build_id: str, commit: str, timeout: float) -> None:
+        self.build_id = build_id
+        self.commit = commit
+        self.timeout = timeout
+        what = f"build {build_id} has not ended" if build_id else f"no build of commit {commit[:40]} is listed"
+        super().__init__(
+            f"{algorithm}: {what} after {timeout:g} s",
+            algorithm=algorithm,
+            hint="wait longer" if build_id else "was it pushed, and to this algorithm's repository?",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.algorithm, self.build_id, self.commit, self.timeout)
+
+
 class ProjectError(FileProblem):
     """A folder that cannot be hosted as an algorithm, or whose build failed.
 

@@ -3,13 +3,14 @@
 from typing import Self
 
 from algoprof.calls.attempts import Attempt, Response
+from algoprof.calls.managed import ManagedAlgorithm
 from algoprof.calls.options import UNSET, Options, OutputType, Unset, checked, from_query
 from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
 from algoprof.calls.transport import Transport
 
 
-class Algorithm:
+class Algorithm(ManagedAlgorithm):
     """An algorithm as a client calls it; made by `Client.algo`.
 
     Args:
@@ -23,7 +24,7 @@ class Algorithm:
     """
 
     def __init__(self, reference: Reference, platform: Platform, transport: Transport, *, grace: float) -> None:
-        self.reference = reference
+        super().__init__(reference, platform, transport)
         self._platform = platform
         self._transport = transport
         self._grace = grace

@@ -44,7 +44,8 @@ class Transport:
         try:
             with (
                 until(deadline),
-                self._session.post(
+                self._session.request(
+                    request.method,
                     request.url,
                     params=dict(request.parameters),
                     headers=dict(request.headers),

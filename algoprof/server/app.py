@@ -33,6 +33,8 @@ def application(host: Host, key: Key) -> ASGIApp:
             Route(f"/v1/algorithms/{algorithm}/builds", management.builds),
             Route(f"/v1/algorithms/{algorithm}/builds/{{build}}", management.build),
             Route(f"/v1/algorithms/{algorithm}/builds/{{build}}/logs", management.build_logs),
+            Route(f"/v1/algorithms/{algorithm}/compile", management.compile_newest, methods=["POST"]),
+            Route(f"/v1/algorithms/{algorithm}/versions", management.publish, methods=["POST"]),
             Route(f"/v1/algorithms/{algorithm}/versions", management.versions),
             Route(f"/v1/algorithms/{algorithm}/versions/{{version}}", management.version),
             Route(f"/v1/algorithms/{algorithm}/errors", management.errors),

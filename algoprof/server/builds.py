@@ -13,7 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
 
+from algoprof import delivery
 from algoprof.errors import ProjectError, ServerError
+from algoprof.profiles import builds as told
 from algoprof.server import lifeline, projects, snapshots, wheel
 from algoprof.server.store import Algorithm, Build, Store, Version
 
@@ -40,6 +42,7 @@ class Builder:
         self._data = data
         self._store = store
         self._say = say
+        self._one_at_a_time = asyncio.Lock()
 
     async def build(self, project: projects.Project) -> Version:
         """Build a project as it is now and return its version; a project built before is not built again.
@@ -47,15 +50,26 @@ class Builder:
         Raises:
             ProjectError: if it cannot be copied or built; the message names the log.
         """
+        return self._store.publish(await self.compile(project))
+
+    async def compile(self, project: projects.Project) -> Build:
+        """Build a project as it is now, without publishing it; that of a version that is the same is used again.
+
+        Raises:
+            ProjectError: as above.
+        """
+        async with self._one_at_a_time:
+            return await self._compile(project)
+
+    async def _compile(self, project: projects.Project) -> Build:
         snapshot = await asyncio.to_thread(snapshots.take, project.path, self._data / "projects")
         own_wheel = await asyncio.to_thread(wheel.build, self._data / "wheels")
         requirements = snapshot.path / projects.REQUIREMENTS
         key = _environment_key(requirements, own_wheel, snapshot.content)
         algorithm = self._store.algorithm(project.owner, project.name)
-        version = self._unchanged(algorithm, snapshot.content, key, project)
-        if version is not None:
-            self._say(f"{project.algorithm}: unchanged since version {version.semantic}")
-            return version
+        unchanged = self._unchanged(algorithm, snapshot.content, key, project)
+        if unchanged is not None:
+            return unchanged
         build = self._store.begin_build(
             algorithm,
             commit_sha=snapshot.commit,
@@ -74,6 +88,7 @@ class Builder:
             self._store.finish_build(build, "failed")
             raise
         build = self._store.finish_build(build, "failed" if reason else "succeeded")
+        delivery.build_ended(_told(project.algorithm, build))
         if reason:
             lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
             self._say("\n".join(f"    {line}" for line in lines[-_TAIL:]))
@@ -81,7 +96,7 @@ class Builder:
             raise ProjectError(
                 shown, f"{reason}{_last_error(lines)}; correct it and serve again (the whole log: {log})"
             )
-        return self._store.publish(build)
+        return build
 
     def log(self, build: Build) -> Path:
         """Return where a build's log is; it grows while the build runs."""
@@ -95,12 +110,15 @@ class Builder:
         """Return the folder that a build's workers run in."""
         return self._data / "projects" / build.content
 
-    def _unchanged(self, algorithm: Algorithm, content: str, key: str, project: projects.Project) -> Version | None:
+    def _unchanged(self, algorithm: Algorithm, content: str, key: str, project: projects.Project) -> Build | None:
         for version in self._store.versions(algorithm):
             build = self._store.build(algorithm, version.build_id)
             wanted = (content, key, project.kind, project.module)
             if build and (build.content, build.environment, build.kind, build.module) == wanted:
-                return version if (self._data / "environments" / key / _FINISHED).exists() else None
+                if not (self._data / "environments" / key / _FINISHED).exists():
+                    return None
+                self._say(f"{project.algorithm}: unchanged since version {version.semantic}")
+                return build
         return None
 
     async def _environment(self, key: str, requirements: Path, own_wheel: Path, log: BinaryIO) -> str:
@@ -171,6 +189,19 @@ class Builder:
                     await _end(process)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _told(algorithm: str, build: Build) -> told.Build:
+    """Return a build that has ended as exporters take it."""
+    finished_ns = None if build.finished_ms is None else build.finished_ms * 1_000_000
+    return told.Build(
+        algorithm,
+        build.id,
+        build.status,
+        commit=build.commit_sha,
+        started_ns=build.started_ms * 1_000_000,
+        finished_ns=finished_ns,
+    )
 
 
 def _environment_key(requirements: Path, own_wheel: Path, content: str) -> str:

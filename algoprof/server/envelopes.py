@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 # The platform's error codes, as far as this server has a use for them.
 NO_SUCH_ALGORITHM = 1001
+ALREADY_PUBLISHED = 1007
 BUILD_NOT_FOUND = 1010
 LOGS_NOT_FOUND = 1011
 VERSION_NOT_FOUND = 1014

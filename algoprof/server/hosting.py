@@ -8,9 +8,16 @@ from pathlib import Path
 from algoprof.errors import ProjectError
 from algoprof.server import projects, versions
 from algoprof.server.builds import Builder
-from algoprof.server.envelopes import VERSION_NOT_FOUND, Refusal, no_such_algorithm
+from algoprof.server.envelopes import (
+    ALREADY_PUBLISHED,
+    BUILD_NOT_FOUND,
+    INVALID_REQUEST,
+    VERSION_NOT_FOUND,
+    Refusal,
+    no_such_algorithm,
+)
 from algoprof.server.replicas import Job, Outcome, Replicas
-from algoprof.server.store import Algorithm, Build, Store, Version
+from algoprof.server.store import Algorithm, Build, Part, Store, Version
 from algoprof.server.workers import Program
 
 MAX_CALLS = 80
@@ -46,6 +53,7 @@ class Host:
         self.stopping = False
         self._scratch = scratch
         self._count = replicas
+        self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
         self._built: dict[str, bool] = {}  # by algorithm id: whether the project served here could be built
         self._replicas: dict[tuple[str, str], Replicas] = {}
 
@@ -56,6 +64,7 @@ class Host:
             ProjectError: if it cannot be built.
         """
         algorithm = self.store.algorithm(project.owner, project.name)
+        self._directories[algorithm.id] = project.path
         try:
             version = await self.builder.build(project)
         except ProjectError:
@@ -63,6 +72,40 @@ class Host:
             raise
         self._built[algorithm.id] = True
         return version
+
+    async def compile(self, algorithm: Algorithm) -> Build:
+        """Build the folder of an algorithm as it is now, without publishing it, and return how that went.
+
+        Raises:
+            Refusal: if its folder is not served here, or holds another algorithm or none by now.
+        """
+        directory = self._directories.get(algorithm.id)
+        if directory is None:
+            raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
+        before = [build.id for build in self.store.builds(algorithm, limit=1)]
+        try:
+            return await self.builder.compile(_same_project(directory, algorithm))
+        except ProjectError as failed:
+            newest = self.store.builds(algorithm, limit=1)
+            if newest and newest[0].id not in before:
+                return newest[0]  # it was built, and failed: its log says why
+            raise Refusal(400, INVALID_REQUEST, str(failed)) from None
+
+    def publish(self, algorithm: Algorithm, part: Part) -> tuple[Version, Build]:
+        """Publish the newest build that succeeded.
+
+        Raises:
+            Refusal: if there is none, or it is published already.
+        """
+        build = next((build for build in self.store.builds(algorithm) if build.status == "succeeded"), None)
+        if build is None:
+            raise Refusal(404, BUILD_NOT_FOUND, f"{algorithm.path} has no build that succeeded; compile it first")
+        known = next((one for one in self.store.versions(algorithm) if one.content == build.content), None)
+        if known is not None:
+            message = f"build {build.id} is published already, as version {known.semantic}; compile what is new first"
+            raise Refusal(400, ALREADY_PUBLISHED, message)
+        self._built[algorithm.id] = True
+        return self.store.publish(build, part), build
 
     def algorithm(self, name: str) -> Algorithm:
         """Return an algorithm that was ever built here, by `OWNER/NAME` or by id.
@@ -128,6 +171,13 @@ class Host:
         await asyncio.gather(*(replicas.stop() for replicas in self._replicas.values()))
         if self.background:
             await asyncio.wait(self.background, timeout=1)
+
+
+def _same_project(directory: Path, algorithm: Algorithm) -> projects.Project:
+    project = projects.find(directory)
+    if project.algorithm != algorithm.path:
+        raise ProjectError(directory, f"is {project.algorithm} by now, not {algorithm.path}; serve it anew")
+    return project
 
 
 def worker_environment(address: str, key: str) -> dict[str, str]:

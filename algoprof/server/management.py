@@ -1,13 +1,25 @@
-"""`GET /v1/algorithms/...`: an algorithm, its builds and their logs, its versions, its recent errors."""
+"""`/v1/algorithms/...`: an algorithm, its builds and their logs, its versions, its recent errors; compile, publish."""
+
+import json
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from algoprof.server import inputs
 from algoprof.server.calling import algorithm_name
-from algoprof.server.envelopes import BUILD_NOT_FOUND, LOGS_NOT_FOUND, VERSION_NOT_FOUND, Json, Refusal
+from algoprof.server.envelopes import (
+    BUILD_NOT_FOUND,
+    INVALID_JSON,
+    INVALID_REQUEST,
+    LOGS_NOT_FOUND,
+    VERSION_NOT_FOUND,
+    Json,
+    Refusal,
+)
 from algoprof.server.hosting import Host
 from algoprof.server.resources import algorithm_resource, build_resource, error_resource, page
-from algoprof.server.store import Algorithm, Build, Version
+from algoprof.server.store import Algorithm, Build, Part, Version
 
 
 async def algorithm(request: Request) -> Response:
@@ -51,19 +63,26 @@ async def build_logs(request: Request) -> Response:
 
 
 async def versions(request: Request) -> Response:
-    """Return a page of versions, newest first. All are published and public."""
+    """Return a page of versions, newest first: those that are published and public, and the builds that are not."""
     host, found = _asked(request)
     query = request.query_params
-    every = host.store.versions(found)
-    if "false" in (query.get("callable", "").lower(), query.get("published", "").lower()):
-        every = []
+    published = _published(host, found)
+    contents = {version.content for version in published.values()}
+    every = [
+        build
+        for build in host.store.builds(found)
+        if build.id in published or (build.status == "succeeded" and build.content not in contents)
+    ]
+    for name in ("published", "callable"):  # what is published here is public
+        if (wanted := query.get(name, "").lower()) in ("true", "false"):
+            every = [build for build in every if (build.id in published) == (wanted == "true")]
     address = _address(request)
     return Json(
         page(
             every,
             query,
             f"{address}/v1/algorithms/{found.path}/versions",
-            lambda version: algorithm_resource(found, version, host.store.build(found, version.build_id), address),
+            lambda build: algorithm_resource(found, published.get(build.id), build, address),
         )
     )
 
@@ -74,8 +93,32 @@ async def version(request: Request) -> Response:
     wanted = request.path_params["version"]
     if wanted in ("latest", ""):
         raise Refusal(404, VERSION_NOT_FOUND, "give a git hash or a semantic version")
-    one, one_build = host.version(found, wanted)
+    one: Version | None
+    try:
+        one, one_build = host.version(found, wanted)
+    except Refusal:
+        unpublished = [build for build in host.store.builds(found) if build.commit_sha == wanted]
+        if not unpublished:
+            raise
+        one, one_build = None, unpublished[0]
     return Json(algorithm_resource(found, one, one_build, _address(request), output=_log(host, one_build)))
+
+
+async def compile_newest(request: Request) -> Response:
+    """Build the folder as it is now, and return it with its log. It is published by another request."""
+    host, found = _asked(request)
+    await inputs.body(request)
+    built = await host.compile(found)
+    one = _published(host, found).get(built.id)
+    return Json(algorithm_resource(found, one, built, _address(request), output=_log(host, built)))
+
+
+async def publish(request: Request) -> Response:
+    """Publish the newest build that succeeded. Of what is sent, `version_info.version_type` counts here."""
+    host, found = _asked(request)
+    part = _part(await inputs.body(request))
+    one, built = host.publish(found, part)
+    return Json(algorithm_resource(found, one, built, _address(request), output=_log(host, built)))
 
 
 async def errors(request: Request) -> Response:
@@ -92,6 +135,19 @@ async def health(_: Request) -> Response:
 def _asked(request: Request) -> tuple[Host, Algorithm]:
     host: Host = request.app.state.host
     return host, host.algorithm(algorithm_name(request))
+
+
+def _part(content: bytes) -> Part:
+    """Return which number of the version is to grow; `revision` is another word for patch."""
+    try:
+        asked: Any = json.loads(content or b"{}")
+        wanted = asked.get("version_info", {}).get("version_type", "patch")
+    except (ValueError, RecursionError, AttributeError):
+        raise Refusal(400, INVALID_JSON, "the request is no JSON object with version_info") from None
+    parts: dict[object, Part] = {"major": "major", "minor": "minor", "patch": "patch", "revision": "patch"}
+    if not isinstance(wanted, str) or wanted not in parts:
+        raise Refusal(400, INVALID_REQUEST, f"version_type is major, minor or patch, not {str(wanted)[:40]!r}")
+    return parts[wanted]
 
 
 def _build(host: Host, algorithm: Algorithm, request: Request) -> Build:

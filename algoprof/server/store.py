@@ -12,6 +12,8 @@ from typing import Literal, TypeVar
 from algoprof.errors import ServerError
 
 Status = Literal["in-progress", "succeeded", "failed"]
+Part = Literal["major", "minor", "patch"]
+"""Which number of a version grows."""
 
 FILE = "algoprof.sqlite3"
 """The database's name in a data directory."""
@@ -221,8 +223,13 @@ class Store:
             [algorithm.id, 2**62 if below is None else below, limit],
         )
 
-    def publish(self, build: Build) -> Version:
-        """Give a built content the next patch version; if it has a version already, point that to this build."""
+    def publish(self, build: Build, part: Part = "patch") -> Version:
+        """Give a built content the next version; if it has a version already, point that to this build.
+
+        Args:
+            build: one that succeeded.
+            part: the number that grows; those behind it begin at 0 again. The first version of all is 1.0.0.
+        """
         mine = "where algorithm_id = ? and content = ?", [build.algorithm_id, build.content]
         known = self._all(Version, *mine)
         if known:
@@ -230,7 +237,7 @@ class Store:
         else:
             newest = "where algorithm_id = ? order by major desc, minor desc, patch desc limit 1"
             last = next(iter(self._all(Version, newest, [build.algorithm_id])), None)
-            numbers = (last.major, last.minor, last.patch + 1) if last else (1, 0, 0)
+            numbers = _next(last, part) if last else (1, 0, 0)
             self._database.execute(
                 "insert into version (algorithm_id, major, minor, patch, content, build_id, published_ms)"
                 " values (?, ?, ?, ?, ?, ?, ?)",
@@ -299,6 +306,14 @@ def opened(data: Path, *, read_only: bool = False) -> Iterator[Store]:
         raise ServerError(
             f"the database {path} cannot be used ({error}); move it away, and a new one without the old builds is made"
         ) from error
+
+
+def _next(version: Version, part: Part) -> tuple[int, int, int]:
+    if part == "major":
+        return version.major + 1, 0, 0
+    if part == "minor":
+        return version.major, version.minor + 1, 0
+    return version.major, version.minor, version.patch + 1
 
 
 def _storable(text: str) -> str:

@@ -304,6 +304,9 @@ def test_every_command_in_the_pages_exists():
             continue
         command = main.get_command(click.Context(main), name)
         assert command is not None, where
+        while isinstance(command, click.Group) and rest:
+            command = command.get_command(click.Context(command), rest.pop(0))
+            assert command is not None, where
         options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         asked = {word.partition("=")[0] for word in rest if word.startswith("-")}
         assert asked <= options, f"{where}: there is no {', '.join(asked - options)}"

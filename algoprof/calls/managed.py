@@ -1,7 +1,6 @@
 """An algorithm's builds and versions: listed, waited for, read, diagnosed, published."""
 
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,16 +11,13 @@ from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
 from algoprof.calls.resources import Pages, Version, read_build, read_version
 from algoprof.calls.transport import Transport
-from algoprof.errors import BuildNotFinished, BuildTimeout, LogsUnavailable, ManagementError
+from algoprof.calls.waiting import LONGEST_BUILD, until_ended
+from algoprof.errors import BuildNotFinished, LogsUnavailable, ManagementError
 from algoprof.profiles.builds import Build
-
-LONGEST_BUILD = 3600.0
-"""Seconds that `wait` and `compile` wait at most, unless told otherwise."""
 
 _HASH = re.compile(r"[0-9a-f]{40}")
 _SEMANTIC = re.compile(r"v?\d{1,9}(?:\.\d{1,9}){2}")
 _UNAVAILABLE = re.compile(r"(?i)\s*(?:build )?logs? (?:is |are )?(?:not available|unavailable)\b.{0,200}\s*")
-_FIRST_POLL, _LONGEST_POLL = 0.25, 5.0  # seconds between two looks at a build
 _PAGE = 56  # what the official client asks for
 
 
@@ -143,23 +139,16 @@ class ManagedAlgorithm:
             BuildTimeout: if it has not ended by then.
             ManagementError: if the platform does not tell.
         """
-        began, pause = time.monotonic(), _FIRST_POLL
-        while True:
-            build = self.build(build_id) if build_id else self.newest_build(commit)
-            elapsed = time.monotonic() - began
-            tell(build, elapsed)
-            if build is not None and build.ended:
-                delivery.build_ended(build)
-                return build
-            if build is None and not commit:
-                raise ManagementError(
-                    f"{self._management.algorithm} has no builds to wait for", algorithm=self._management.algorithm
-                )
-            if elapsed >= timeout:
-                raise BuildTimeout(self._management.algorithm, build.id if build else "", commit, timeout)
-            time.sleep(max(0.0, min(pause, timeout - elapsed)))
-            build_id = build.id if build else build_id
-            pause = min(_LONGEST_POLL, pause * 1.5)
+        build = until_ended(
+            lambda known: self.build(known) if known else self.newest_build(commit),
+            self._management.algorithm,
+            build_id=build_id or "",
+            commit=commit,
+            timeout=timeout,
+            tell=tell,
+        )
+        delivery.build_ended(build)
+        return build
 
     def versions(
         self,

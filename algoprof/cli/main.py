@@ -14,13 +14,14 @@ from algoprof.cli.printing import complain
 from algoprof.errors import AlgoprofError
 
 _COMMANDS = {
-    "builds": "Show how an algorithm's builds went, and why one failed.",
+    "builds": "Show how an algorithm's builds went, why one failed, and what to pin.",
     "call": "Call an algorithm and show how much of its timeout it used.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
     "recover": "Find the profiles of programs that nobody watched, killed ones included.",
     "report": "Show a profile or a flight file.",
     "run": "Run a program under a timeout, and tell where its time went, even if it is killed.",
     "serve": "Host algorithms on this machine, under the platform's contract.",
+    "versions": "List an algorithm's versions, read their build logs, publish one.",
 }
 _INTERRUPTED = 130
 

@@ -1,0 +1,173 @@
+"""`algoprof builds diagnose` and `pin`: why a build failed, and what one that succeeded has installed."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from algoprof.calls.diagnosis import LARGEST, Diagnosis, diagnose, pinned
+from algoprof.cli.build_sources import Source, addressed, chosen, kept, source
+from algoprof.cli.output import Output
+from algoprof.cli.printing import printable
+from algoprof.errors import AlgoprofError, LogsUnavailable
+from algoprof.profiles.builds import Build
+
+_EARLIER = 50  # builds that are looked through for one that installed something
+_USED_AGAIN = re.compile(r"environment (?P<key>\w+): made before")
+_EXAMPLES = """\b
+algoprof builds diagnose demo/Routes
+algoprof builds diagnose build.log
+docker build . 2>&1 | algoprof builds diagnose -"""
+
+_what = click.argument("what", metavar="OWNER/NAME|FILE|-")
+_build_id = click.argument("build_id", metavar="[BUILD_ID]", required=False)
+_requirements = click.option(
+    "--requirements",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The project's requirements.txt.",
+)
+
+
+@click.command(epilog=_EXAMPLES)
+@_what
+@_build_id
+@_requirements
+@addressed
+@kept
+@click.option("--json", "as_json", is_flag=True, help="Print the diagnosis as JSON.")
+def diagnose_build(
+    *,
+    what: str,
+    build_id: str | None,
+    requirements: Path | None,
+    address: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Say why a build failed: the step, the package and its version, the reason, and what to try.
+
+    Reads the log of the newest build, or of the one whose id is given, or a log in a FILE, or one on stdin (-).
+    """
+    asked_for = "" if requirements is None else requirements.read_text(encoding="utf-8", errors="replace")
+    log, build = _given(what), None
+    if log is None:
+        with source(what, address, data) as asked:
+            build = chosen(asked, build_id)
+            try:
+                log = asked.log(build.id)
+            except LogsUnavailable:
+                log = ""
+    found = diagnose(log, requirements=asked_for, status=build.status if build else "")
+    if as_json:
+        click.echo(json.dumps(found.to_json(), indent=2))
+    else:
+        show_diagnosis(found, build)
+
+
+@click.command()
+@_what
+@_build_id
+@_requirements
+@click.option("--output", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it.")
+@addressed
+@kept
+@click.option("--json", "as_json", is_flag=True, help="Print the version of each package as JSON.")
+def pin(
+    *,
+    what: str,
+    build_id: str | None,
+    requirements: Path | None,
+    output: Path | None,
+    address: str | None,
+    data: Path | None,
+    as_json: bool,
+) -> None:
+    """Write what a build that succeeded has installed as requirements with == pins.
+
+    Takes the newest build that succeeded, or the one whose id is given, or a log in a FILE or on stdin (-). With
+    --requirements, that file's lines are kept and pinned, and what they brought along follows.
+    """
+    destination = Output(output)
+    log = _given(what)
+    if log is None:
+        with source(what, address, data) as asked:
+            found = _installing(asked, build_id)
+    else:
+        found = diagnose(log)
+        _check(found, what)
+    if as_json:
+        destination.write(json.dumps(dict(found.installed), indent=2) + "\n")
+        return
+    asked_for = "" if requirements is None else requirements.read_text(encoding="utf-8", errors="replace")
+    destination.write(pinned(found.installed, asked_for))
+
+
+def show_diagnosis(found: Diagnosis, build: Build | None = None) -> None:
+    """Print a diagnosis for a reader: what happened, where, the line that says so, and what to try."""
+    lines = []
+    if build is not None:
+        took = "" if build.duration is None else f" after {build.duration:.1f} s"
+        lines.append(f"build {build.id} of {build.algorithm}: {build.status}{took}")
+    lines.append(found.sentence)
+    if found.reason is not None:
+        lines.append(f"  reason: {found.reason.value}")
+    if found.package and found.reason is not None:
+        lines.append(f"  package: {f'{found.package} {found.version}'.strip()}")
+    if found.step is not None:
+        code = f", which ended with {found.exit_code}" if found.exit_code else ""
+        lines.append(f"  step: {found.step}{code}")
+    lines += [
+        f"  line {found.line}: {text}" if number == 0 else f"    {text}" for number, text in enumerate(found.evidence)
+    ]
+    if found.advice:
+        lines.append("try:")
+        lines += [f"  - {advice}" for advice in found.advice]
+    if found.unpinned:
+        lines.append(f"not pinned, and so able to change by itself: {', '.join(found.unpinned)}")
+    if found.left_out:
+        lines.append(f"{found.left_out:,} characters in the middle of the log were not read")
+    click.echo(printable("\n".join(lines), keep="\n"))
+
+
+def _given(what: str) -> str | None:
+    """Return the log on stdin or in a file; None if an algorithm is meant."""
+    if what == "-":
+        return sys.stdin.buffer.read(4 * LARGEST).decode(errors="replace")
+    if Path(what).is_file():
+        with Path(what).open("rb") as file:
+            return file.read(4 * LARGEST).decode(errors="replace")
+    return None
+
+
+def _installing(asked: Source, build_id: str | None) -> Diagnosis:
+    """Return the diagnosis of the build that made the environment of the one that is meant.
+
+    Raises:
+        AlgoprofError: if there is none that succeeded, or its log does not name what it installed.
+    """
+    builds = (
+        [asked.build(build_id)] if build_id else [one for one in asked.builds(_EARLIER) if one.status == "succeeded"]
+    )
+    if not builds:
+        raise AlgoprofError(
+            f"{asked.name} has no build that succeeded; `algoprof builds diagnose {asked.name}` says why"
+        )
+    log = asked.log(builds[0].id)
+    again = _USED_AGAIN.search(log)
+    if again:
+        made = f"environment {again['key']}: Python "
+        logs = (asked.log(one.id) for one in asked.builds(_EARLIER) if one.status == "succeeded")
+        log = next((one for one in logs if made in one), log)
+    found = diagnose(log, status=builds[0].status)
+    _check(found, f"build {builds[0].id}")
+    return found
+
+
+def _check(found: Diagnosis, what: str) -> None:
+    if found.outcome != "succeeded":
+        raise AlgoprofError(f"{what} did not succeed ({found.sentence}), so there is nothing to pin")
+    if not found.installed:
+        raise AlgoprofError(f"the log of {what} names no package that was installed, so there is nothing to pin")

@@ -1,0 +1,141 @@
+"""Where the command line asks about builds: a platform, or the data directory of the server on this machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Protocol
+
+import click
+
+from algoprof.calls.algorithms import Algorithm
+from algoprof.calls.client import client
+from algoprof.calls.platforms import data_directory
+from algoprof.calls.references import Reference, parse
+from algoprof.calls.resources import read_build
+from algoprof.errors import AlgoprofError, ConfigurationError, ManagementError
+from algoprof.profiles.builds import Build
+
+addressed = click.option(
+    "--address", metavar="URL", help="The platform to ask; else ALGORITHMIA_API, else this machine's builds are read."
+)
+kept = click.option(
+    "--data",
+    "--data-dir",
+    "data",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="What `algoprof serve --data` was given.",
+)
+
+
+class Source(Protocol):
+    """Where one algorithm's builds are told. What it raises says what is wrong."""
+
+    name: str
+    """`OWNER/NAME`."""
+
+    def builds(self, limit: int) -> list[Build]:
+        """Return the newest builds."""
+
+    def build(self, build_id: str) -> Build:
+        """Return one build."""
+
+    def log(self, build_id: str) -> str:
+        """Return the log of a build."""
+
+
+@contextmanager
+def source(algorithm: str, address: str | None, data: Path | None) -> Iterator[Source]:
+    """Give the platform that is named, else the data directory, which tells more: it needs no server."""
+    reference = parse(algorithm)
+    address = address or reference.address or None
+    if address is None and (data is not None or not os.environ.get("ALGORITHMIA_API")):
+        records = _records(data, reference)
+        if records is not None:
+            yield records
+            return
+    with client(api_address=address) as caller:
+        yield _Asked(caller.algo(f"{reference.owner}/{reference.name}"))
+
+
+def chosen(source: Source, build_id: str | None) -> Build:
+    """Return the build of an id, or the newest without one.
+
+    Raises:
+        AlgoprofError: if there is none.
+    """
+    if build_id:
+        return source.build(build_id)
+    newest = source.builds(1)
+    if not newest:
+        raise AlgoprofError(f"{source.name} has no builds yet; `algoprof serve DIR` makes one")
+    return newest[0]
+
+
+class _Asked:
+    """A platform, which is asked."""
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._algorithm = algorithm
+        self.name = str(algorithm.reference)
+
+    def builds(self, limit: int) -> list[Build]:
+        """Return the newest builds, following pages as far as needed."""
+        return list(islice(self._algorithm.builds(min(limit, 50)), limit))
+
+    def build(self, build_id: str) -> Build:
+        """Return one build."""
+        return self._algorithm.build(build_id)
+
+    def log(self, build_id: str) -> str:
+        """Return the log of a build that has ended."""
+        return self._algorithm.build_logs(build_id)
+
+
+class _Kept:
+    """The files of the server on this machine."""
+
+    def __init__(self, data: Path, reference: Reference) -> None:
+        from algoprof.server.records import Records  # noqa: PLC0415  (needs what only a server needs)
+
+        self.name = f"{reference.owner}/{reference.name}"
+        self._records = Records.find(data, self.name)
+
+    @property
+    def known(self) -> bool:
+        """Whether it was ever built there."""
+        return self._records is not None
+
+    def builds(self, limit: int) -> list[Build]:
+        """Return the newest builds."""
+        resources = self._records.builds(limit) if self._records else []
+        return [build for build in (read_build(self.name, resource) for resource in resources) if build]
+
+    def build(self, build_id: str) -> Build:
+        """Return one build."""
+        found = next((build for build in self.builds(-1) if build.id == build_id), None)
+        if found is None:
+            raise ManagementError(
+                f"{self.name} has no build {build_id[:80]}; list its builds to see which there are", algorithm=self.name
+            )
+        return found
+
+    def log(self, build_id: str) -> str:
+        """Return the log of a build, as far as it is written."""
+        return str(self._records.log(build_id)["logs"]) if self._records else ""
+
+
+def _records(data: Path | None, reference: Reference) -> Source | None:
+    try:
+        directory = data or data_directory()
+    except ConfigurationError:  # there is no home directory
+        return None
+    kept = _Kept(directory, reference) if (directory / "algoprof.sqlite3").exists() else None
+    if kept is not None and kept.known:
+        return kept
+    if data is not None:
+        name = f"{reference.owner}/{reference.name}"
+        raise AlgoprofError(f"{data} knows no algorithm {name}; `algoprof serve DIR --data {data}` builds one there")
+    return None

@@ -117,7 +117,7 @@ def show_diagnosis(found: Diagnosis, build: Build | None = None) -> None:
     if found.package and found.reason is not None:
         lines.append(f"  package: {f'{found.package} {found.version}'.strip()}")
     if found.step is not None:
-        code = f", which ended with {found.exit_code}" if found.exit_code else ""
+        code = f" (exit status {found.exit_code})" if found.exit_code else ""
         lines.append(f"  step: {found.step}{code}")
     lines += [
         f"  line {found.line}: {text}" if number == 0 else f"    {text}" for number, text in enumerate(found.evidence)
@@ -136,9 +136,12 @@ def _given(what: str) -> str | None:
     """Return the log on stdin or in a file; None if an algorithm is meant."""
     if what == "-":
         return sys.stdin.buffer.read(4 * LARGEST).decode(errors="replace")
-    if Path(what).is_file():
-        with Path(what).open("rb") as file:
+    path = Path(what)
+    if path.exists() and not path.is_dir():
+        with path.open("rb") as file:
             return file.read(4 * LARGEST).decode(errors="replace")
+    if path.suffix in (".log", ".txt", ".out"):  # no algorithm's name has a dot
+        raise AlgoprofError(f"there is no file {what}; name one that holds a log, or an algorithm, OWNER/NAME")
     return None
 
 

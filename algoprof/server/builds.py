@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from algoprof import delivery
+from algoprof.calls.diagnosis import Reason, diagnose
 from algoprof.errors import ProjectError, ServerError
 from algoprof.profiles import builds as told
 from algoprof.server import lifeline, projects, snapshots, wheel
@@ -90,12 +91,10 @@ class Builder:
         build = self._store.finish_build(build, "failed" if reason else "succeeded")
         delivery.build_ended(_told(project.algorithm, build))
         if reason:
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            self._say("\n".join(f"    {line}" for line in lines[-_TAIL:]))
+            text = log.read_text(encoding="utf-8", errors="replace")
+            self._say("\n".join(f"    {line}" for line in text.splitlines()[-_TAIL:]))
             shown = project.path / projects.REQUIREMENTS
-            raise ProjectError(
-                shown, f"{reason}{_last_error(lines)}; correct it and serve again (the whole log: {log})"
-            )
+            raise ProjectError(shown, f"{reason}: {_why(text)} (the whole log: {log})")
         return build
 
     def log(self, build: Build) -> Path:
@@ -239,12 +238,12 @@ def _note(log: BinaryIO, text: str) -> None:
     log.write(f"{text}\n".encode(errors="replace"))
 
 
-def _last_error(lines: list[str]) -> str:
-    """Return pip's last word on what went wrong, ready to be put behind a reason."""
-    found = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-    if not found or found[-1].startswith("Exception"):
-        found = [line.strip() for line in lines if line.strip()]
-    return f": {found[-1][:300]}" if found else ""
+def _why(log: str) -> str:
+    """Return why a build failed and what to try first, ready to be put behind a reason."""
+    found = diagnose(log, status="failed")
+    if found.reason in (Reason.unknown, Reason.command_failed):
+        return f"{found.evidence[0] if found.evidence else 'it said nothing'}; correct it and serve again"
+    return "; ".join((found.sentence, *found.advice[:1]))
 
 
 def _describe(project: projects.Project) -> str:

@@ -133,7 +133,9 @@ class Host:
         if built is None:
             raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
         if not built and not selector:
-            raise no_such_algorithm(algorithm.path, f"its build failed; see `algoprof builds logs {algorithm.path}`")
+            raise no_such_algorithm(
+                algorithm.path, f"its build failed; `algoprof builds diagnose {algorithm.path}` says why"
+            )
         return algorithm
 
     def version(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:

@@ -82,7 +82,7 @@ def test_a_failed_build_leaves_an_algorithm_without_a_version(server):
     assert server.get("/v1/algorithms/demo/Broken/versions").json()["results"] == []
     refused = server.post("demo/Broken", 1)
     assert refused.status_code == 404
-    assert "its build failed; see `algoprof builds logs demo/Broken`" in refused.json()["error"]["message"]
+    assert "its build failed; `algoprof builds diagnose demo/Broken` says why" in refused.json()["error"]["message"]
 
 
 def test_what_could_not_be_built_is_not_called_in_its_old_form_unless_asked_for(serve, project, tmp_path):

@@ -358,4 +358,7 @@ def _unpinned(requirements: str) -> tuple[str, ...]:
 
 def _shown(text: str) -> str:
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_EVIDENCE else f"{text[: _LONGEST_EVIDENCE - 3]}..."
+    if len(text) <= _LONGEST_EVIDENCE:
+        return text
+    end = text[-_LONGEST_EVIDENCE // 4 :]
+    return f"{text[: _LONGEST_EVIDENCE - len(end) - 5]} ... {end}"

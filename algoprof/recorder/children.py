@@ -26,9 +26,9 @@ def parent_pid() -> int:
 
 
 def at_beginning(function: "Callable[[], None]") -> None:
-    """Have a function called once this process, if it was just forked as such a child, or one that it forks is ready.
+    """Have a function called when such a child is ready to run: this process, just forked, or one that it forks later.
 
-    That may start threads then. It takes no lock itself.
+    The function may start threads then. This takes no lock, for it is asked for in the middle of a fork.
     """
     register = getattr(sys.modules.get("multiprocessing.util"), "register_after_fork", None)
     if register is not None:  # else nobody has imported it, or has only begun to

@@ -113,9 +113,7 @@ class _Supervision:
         self._status: int | None = None
         self._usage: resource.struct_rusage | None = None
         self._reaped_ns = self._started_ns = 0
-        self._memory_floor = read_memory_peak() or 0
-        """Up to that, what the kernel tells of an ended process may have been this one's, in which it began."""
-        self._memory_seen = 0
+        self._memory_floor = self._memory_seen = 0
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> Ending:
         processes.adopt_orphans()
@@ -171,6 +169,7 @@ class _Supervision:
     def _start(self, command: Sequence[str], environment: Mapping[str, str], mask: set[int | signal.Signals]) -> None:
         """Start it in this process's own group: the terminal and the shell treat both as one job."""
         parent = os.getpid()
+        self._memory_floor = read_memory_peak() or 0  # what the kernel tells of the program may be a copy of this one
 
         def prepare() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -1,11 +1,13 @@
-"""Connections that keep one deadline for everything: connecting, TLS, sending, and each byte of the answer.
+"""Connections that keep one deadline for everything: resolving, connecting, TLS, sending, each byte of the answer.
 
 The timeouts of requests start anew with every read, so a server that sends a byte now and then could hold a caller
-for ever. Here every operation on the socket gets what is left until the deadline.
+for ever. Here every operation on the socket gets what is left until the deadline. What is read is counted as well:
+headers, chunk sizes and trailers may be as endless as a body.
 """
 
 import http.client
 import io
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -16,18 +18,43 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
-_deadline: ContextVar[float] = ContextVar("deadline", default=float("inf"))  # on time.monotonic
+from algoprof.calls.names import addresses
+
+CONNECT = 30.0
+"""Seconds that a connection to one address may take at most: who does not listen by then, does not listen."""
+_SLICE = 16 * 1024  # bytes sent at once: a TLS record; the ssl module gives each the whole timeout
+
+
+class TooMuchError(OSError):
+    """More came than is read of one answer."""
+
+
+class _Exchange:
+    """What one request and its answer may take."""
+
+    def __init__(self, deadline: float, largest: float) -> None:
+        self.deadline = deadline
+        self.unread = largest
+
+
+_exchange: ContextVar[_Exchange | None] = ContextVar("exchange", default=None)
 
 
 @contextmanager
-def until(deadline: float) -> Iterator[None]:
-    """Give whatever is sent and read within until a moment of `time.monotonic`, in this thread."""
-    token = _deadline.set(deadline)
+def until(deadline: float, largest: float = math.inf) -> Iterator[None]:
+    """Give whatever is sent and read within, in this thread, a time and a size.
+
+    Args:
+        deadline: a moment of `time.monotonic`.
+        largest: bytes read at most.
+    """
+    token = _exchange.set(_Exchange(deadline, largest))
     try:
         yield
     finally:
-        _deadline.reset(token)
+        _exchange.reset(token)
 
 
 def remaining() -> float:
@@ -36,10 +63,19 @@ def remaining() -> float:
     Raises:
         TimeoutError: if none is.
     """
-    left = _deadline.get() - time.monotonic()
+    exchange = _exchange.get()
+    left = math.inf if exchange is None else exchange.deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
     return left
+
+
+def _count(size: int) -> None:
+    exchange = _exchange.get()
+    if exchange is not None:
+        exchange.unread -= size
+        if exchange.unread < 0:
+            raise TooMuchError("more came than is read of one answer")
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -56,6 +92,15 @@ class DeadlineAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = _POOLS
         return manager
 
+    def close(self) -> None:
+        """Close the connections now; the pools would wait for a garbage collection if an error refers to them."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118  (not a dict)
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
 
 class _Reader(io.RawIOBase):
     def __init__(self, raw: io.RawIOBase, sock: socket.socket) -> None:
@@ -68,6 +113,7 @@ class _Reader(io.RawIOBase):
     def readinto(self, buffer: Any, /) -> int | None:
         self._sock.settimeout(remaining())
         count: int | None = self._raw.readinto(buffer)
+        _count(count or 0)
         return count
 
     def close(self) -> None:
@@ -85,14 +131,34 @@ class _Connection(HTTPConnection):
     response_class = _Response
 
     def _new_conn(self) -> socket.socket:
-        sock = super()._new_conn()
-        sock.settimeout(remaining())  # for TLS, which follows
-        return sock
+        """Try one address after the other, each with what is left."""
+        name = self._dns_host
+        try:
+            found = addresses(name, self.port or 0, remaining())
+        except socket.gaierror as error:
+            raise NameResolutionError(name, self, error) from error
+        failure: Exception = NewConnectionError(self, "its name has no address")
+        for address in found:
+            self._dns_host, self.timeout = address, min(remaining(), CONNECT)
+            try:
+                sock = super()._new_conn()
+            except (NewConnectionError, ConnectTimeoutError) as error:
+                failure = error
+                continue
+            finally:
+                self._dns_host = name
+            sock.settimeout(remaining())  # for TLS, which follows
+            return sock
+        raise failure
 
     def send(self, data: Any) -> None:
-        if self.sock is not None:
+        if self.sock is None or not isinstance(data, bytes):
+            super().send(data)
+            return
+        view = memoryview(data)
+        for start in range(0, len(view), _SLICE):
             self.sock.settimeout(remaining())
-        super().send(data)
+            super().send(view[start : start + _SLICE])
 
 
 class _SecureConnection(_Connection, HTTPSConnection):

@@ -52,11 +52,13 @@ class NoAnswer:
         outcome: `unreachable`, `client_timeout` or `platform_error`.
         reason: why, in a few words.
         status: the HTTP status, if at least that came.
+        unsent: whether it is certain that nothing was sent, so that it may be sent again.
     """
 
     outcome: Outcome
     reason: str
     status: int | None = None
+    unsent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,16 +141,18 @@ def read(answer: Answer, output: OutputType = OutputType.default) -> Reply:
     if 300 <= answer.status < 400:
         to = _text(answer.headers.get("location", "somewhere else"), 200)
         return Reply("platform_error", message=f"it redirects to {to}, which a call never follows")
-    ok = 200 <= answer.status < 300
+    ok, flaw = 200 <= answer.status < 300, ""
     if ok and output is OutputType.raw:
         return _raw(answer)
     try:
-        data = json.loads(answer.body)
+        data = json.loads(answer.body, parse_constant=_no_constant, object_pairs_hook=_without_twins)
+    except _NotJsonError as error:
+        data, flaw = None, f"its answer is not JSON: {error}"
     except (ValueError, RecursionError):
-        data = None
+        data, flaw = None, ""
     if not isinstance(data, dict):
         if ok:
-            return Reply("platform_error", message=f"its answer is not a JSON object but {_excerpt(answer)}")
+            return Reply("platform_error", message=flaw or f"its answer is not a JSON object but {_excerpt(answer)}")
         return Reply(_outcome(answer.status, ""), message=_excerpt(answer))
     known = _known(data)
     if data.get("error") is not None or not ok:
@@ -158,10 +162,30 @@ def read(answer: Answer, output: OutputType = OutputType.default) -> Reply:
     return _succeeded(data, known)
 
 
+class _NotJsonError(ValueError):
+    """What Python's reader of JSON takes, and JSON is not."""
+
+
+def _no_constant(name: str) -> object:
+    raise _NotJsonError(f"it has {name} in it")
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; two members of one name would mean one thing here and another there."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        seen: set[str] = set()
+        twin = next(name for name, _ in pairs if name in seen or seen.add(name))  # type: ignore[func-returns-value]
+        raise _NotJsonError(f"it has {_text(json.dumps(twin), 80)} twice in one object")
+    return members
+
+
 def _succeeded(data: Mapping[str, Any], known: dict[str, Any]) -> Reply:
     content_type = known["metadata"].content_type
     if "result" not in data and content_type != "void":
         return Reply("platform_error", message="its answer has neither a result nor an error", **known)
+    if not isinstance(known["metadata"].full_metadata.get("content_type", ""), str | None):
+        return Reply("platform_error", message="its answer's content_type is no text", **known)
     result = data.get("result")
     if content_type == "binary":
         try:

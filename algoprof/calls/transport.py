@@ -3,18 +3,17 @@
 import http.client
 import os
 import time
+import zlib
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from algoprof.calls.deadlines import DeadlineAdapter, until
+from algoprof.calls.deadlines import CONNECT, DeadlineAdapter, TooMuchError, until
 from algoprof.calls.platforms import Platform
 from algoprof.calls.protocol import LARGEST_ANSWER, Answer, NoAnswer, Request
 
-_CONNECT = 30.0
-"""Seconds that a connection may take at most: who does not listen by then, does not listen."""
 _CHUNK = 64 * 1024
 _CONNECTIONS = 32  # kept open; the platform suggests up to 16 threads, and takes 80 calls at once
 
@@ -43,7 +42,7 @@ class Transport:
             return NoAnswer("client_timeout", "the deadline had passed before it was sent")
         try:
             with (
-                until(deadline),
+                until(deadline, 2 * LARGEST_ANSWER),  # a body in small chunks is twice as long on its way
                 self._session.request(
                     request.method,
                     request.url,
@@ -51,7 +50,7 @@ class Transport:
                     headers=dict(request.headers),
                     data=request.body,
                     verify=self._ca_cert,  # here, for the session's is overruled by REQUESTS_CA_BUNDLE
-                    timeout=(min(left, _CONNECT), left),
+                    timeout=(min(left, CONNECT), left),
                     allow_redirects=False,
                     stream=True,
                 ) as response,
@@ -81,31 +80,58 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
+    """Read an answer. It is inflated here: several layers of compression make any number of bytes of a few."""
     body = bytearray()
+    status = response.status_code
+    too_large = NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes", status)
     try:
-        for chunk in response.iter_content(_CHUNK):
+        for chunk in response.raw.stream(_CHUNK, decode_content=False):
             body += chunk
             if len(body) > LARGEST_ANSWER:
-                return NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes", response.status_code)
+                return too_large
     except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
         if time.monotonic() >= deadline:
-            return NoAnswer("client_timeout", "the answer had begun, but not ended", response.status_code)
-        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", response.status_code)
-    return Answer(response.status_code, {name.lower(): text for name, text in response.headers.items()}, bytes(body))
+            return NoAnswer("client_timeout", "the answer had begun, but not ended", status)
+        if any(isinstance(cause, TooMuchError) for cause in _causes(error)):
+            return too_large
+        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status)
+    headers = {name.lower(): text for name, text in response.headers.items()}
+    encoding = headers.get("content-encoding", "").strip().lower() or "identity"
+    if encoding == "identity":
+        return Answer(status, headers, bytes(body))
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return NoAnswer("platform_error", f"its answer is compressed, with {encoding[:60]!r}", status)
+    try:
+        inflated = _inflated(bytes(body))
+    except zlib.error:
+        return NoAnswer("platform_error", f"its answer is not {encoding}, as it says", status)
+    return too_large if len(inflated) > LARGEST_ANSWER else Answer(status, headers, inflated)
+
+
+def _inflated(body: bytes) -> bytes:
+    """Return what a body is in full, or its beginning if that is too large."""
+    inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, as its header says
+    inflated = inflater.decompress(body, LARGEST_ANSWER + 1)
+    if len(inflated) <= LARGEST_ANSWER and (not inflater.eof or inflater.unused_data):
+        raise zlib.error("it ends too early or too late")
+    return inflated
 
 
 def _no_answer(error: Exception, deadline: float) -> NoAnswer:
     causes = list(_causes(error))
     if time.monotonic() >= deadline:
         return NoAnswer("client_timeout", "no answer had begun")
+    if any(isinstance(cause, TooMuchError) for cause in causes):
+        return NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes")
+    unsent = any(isinstance(cause, (NewConnectionError, ConnectTimeoutError)) for cause in causes)
     if isinstance(error, requests.exceptions.SSLError):
         return NoAnswer("unreachable", f"TLS failed: {_reason(error)}; if its certificate is your own, pass ca_cert")
     if isinstance(error, requests.exceptions.ConnectTimeout):
-        return NoAnswer("unreachable", f"no connection within {_CONNECT:.0f} s")
+        return NoAnswer("unreachable", f"no connection within {CONNECT:.0f} s", unsent=True)
     garbled = [cause for cause in causes if isinstance(cause, http.client.HTTPException)]
     if garbled and not isinstance(garbled[-1], http.client.RemoteDisconnected):
         return NoAnswer("platform_error", f"its answer is not HTTP ({type(garbled[-1]).__name__})")
-    return NoAnswer("unreachable", _reason(error))
+    return NoAnswer("unreachable", _reason(error), unsent=unsent)
 
 
 def _reason(error: BaseException) -> str:

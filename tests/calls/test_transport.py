@@ -201,16 +201,9 @@ def test_a_fork_gets_connections_of_its_own(platform, make_client):
 
 
 @pytest.fixture
-def secure(tmp_path):
+def secure(certificate):
     """Serve TLS with a certificate of its own; return its address and the certificate."""
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    made = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1",
-         "-keyout", str(key), "-out", str(certificate)],
-        check=False, capture_output=True, text=True,
-    )  # fmt: skip
-    assert made.returncode == 0, made.stderr
+    certificate, key = certificate
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):

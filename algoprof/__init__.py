@@ -17,6 +17,7 @@ from algoprof.sections import section
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from algoprof.calls.client import client
+    from algoprof.calls.recording import capture_calls
     from algoprof.delivery import flush
     from algoprof.profiles.tree import Node, Profile
     from algoprof.propagation import propagate
@@ -31,6 +32,7 @@ __all__ = [
     "Run",
     "__version__",
     "budget",
+    "capture_calls",
     "client",
     "configure",
     "flush",
@@ -43,6 +45,7 @@ __all__ = [
 _LAZY = {
     "Node": "algoprof.profiles.tree",
     "Profile": "algoprof.profiles.tree",
+    "capture_calls": "algoprof.calls.recording",
     "client": "algoprof.calls.client",
     "configure": "algoprof.settings",
     "flush": "algoprof.delivery",

@@ -85,6 +85,8 @@ class CallError(AlgoprofError):
         code: the platform's error code; None without one.
         stack_trace: the algorithm's stack trace; empty where the platform shows none.
         stdout: what the algorithm had printed, where it was asked for; empty otherwise.
+        retry_after: seconds after which it may be called again, for it has certainly not run; None where it may have,
+            or nothing says that it would be taken.
         hint: what to do next; empty where nobody knows.
     """
 
@@ -98,6 +100,7 @@ class CallError(AlgoprofError):
         code: int | None = None,
         stack_trace: str = "",
         stdout: str = "",
+        retry_after: float | None = None,
         hint: str = "",
     ) -> None:
         self.sentence = sentence
@@ -108,11 +111,12 @@ class CallError(AlgoprofError):
         self.code = code
         self.stack_trace = stack_trace
         self.stdout = stdout
+        self.retry_after = retry_after
         self.hint = hint
-        super().__init__(f"{sentence}; {hint}" if hint else sentence)
+        AlgoprofError.__init__(self, f"{sentence}; {hint}" if hint else sentence)
 
     def __reduce__(self) -> tuple[object, ...]:
-        told = ("call", "message", "error_type", "code", "stack_trace", "stdout", "hint")
+        told = ("call", "message", "error_type", "code", "stack_trace", "stdout", "retry_after", "hint")
         return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told})
 
 
@@ -126,6 +130,32 @@ class AlgorithmException(CallError):  # noqa: N818  (the name that the official 
 
 class CallTimeout(CallError, TimeoutError):  # noqa: N818  (the name of an event, as TimeoutError is)
     """The time ran out: on the platform, on the way, or before anything was sent. `call.outcome` says which."""
+
+
+class CallOutOfBudget(CallTimeout, BudgetExceeded):
+    """Nothing remained of the budget of the run around the call, so nothing was sent.
+
+    Args:
+        sentence: what happened.
+        call: the record of the call.
+        hint: what to do next.
+        run: the name of the run.
+        timeout: its budget in seconds.
+        elapsed: how much of it is used, in seconds.
+    """
+
+    def __init__(
+        self, sentence: str, *, call: "Call", hint: str = "", run: str = "", timeout: float, elapsed: float
+    ) -> None:
+        CallTimeout.__init__(self, sentence, call=call, hint=hint)
+        self.run = run
+        self.section = self.limited = ""
+        self.timeout = timeout
+        self.elapsed = elapsed
+
+    def __reduce__(self) -> tuple[object, ...]:
+        told = ("call", "hint", "run", "timeout", "elapsed")
+        return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told})
 
 
 class CallRefused(CallError):  # noqa: N818  (the platform's verdict, not a failure of its own)

@@ -1,13 +1,19 @@
 """An algorithm on a platform: what to ask it for, and calling it."""
 
+import time
+from dataclasses import replace
+from itertools import count
 from typing import Self
 
+from algoprof.budgets import budget
 from algoprof.calls.attempts import Attempt, Response
 from algoprof.calls.managed import ManagedAlgorithm
 from algoprof.calls.options import UNSET, Options, OutputType, Unset, checked, from_query
 from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
+from algoprof.calls.retries import Retries
 from algoprof.calls.transport import Transport
+from algoprof.errors import CallError
 
 
 class Algorithm(ManagedAlgorithm):
@@ -18,16 +24,26 @@ class Algorithm(ManagedAlgorithm):
         platform: where it is.
         transport: what carries the calls.
         grace: seconds that an answer may take beyond the timeout.
+        retries: how often a call is tried again where that is safe.
 
     Raises:
         ConfigurationError: if the reference carries an option that cannot be meant.
     """
 
-    def __init__(self, reference: Reference, platform: Platform, transport: Transport, *, grace: float) -> None:
+    def __init__(
+        self,
+        reference: Reference,
+        platform: Platform,
+        transport: Transport,
+        *,
+        grace: float,
+        retries: Retries = Retries(),  # noqa: B008  (never changed)
+    ) -> None:
         super().__init__(reference, platform, transport)
         self._platform = platform
         self._transport = transport
         self._grace = grace
+        self._retries = retries
         self._options = self._asked = from_query(reference.query)
 
     def __repr__(self) -> str:
@@ -64,7 +80,7 @@ class Algorithm(ManagedAlgorithm):
         """Call the algorithm and wait for what it gives.
 
         The wait ends at the timeout plus the client's grace, whatever the network does. Within a run with a budget,
-        the timeout is cut to what remains of it.
+        the timeout is cut to what remains of it. Attempts that the client's `retries` allow share that time.
 
         Args:
             input: `str` goes as text, `bytes` go as binary, all else as JSON.
@@ -72,11 +88,26 @@ class Algorithm(ManagedAlgorithm):
         Raises:
             InputRefused: if the input cannot be sent; it names the element.
             AlgorithmException: if the algorithm failed.
-            CallTimeout: if the time ran out.
+            CallTimeout: if the time ran out; a `CallOutOfBudget`, which is a `BudgetExceeded` too, if the run around it
+                has none left, and nothing was sent.
             CallRefused: if the platform did not take the request.
             PlatformUnreachable: if nothing answers.
             PlatformError: if the platform failed.
         """
-        with Attempt(self._platform, self.reference, self._options, self._grace) as attempt:
-            request = attempt.request(input)
+        options, end = self._options, time.monotonic() + self._options.timeout
+        for number in count(1):
+            try:
+                return self._attempt(input, options, number)
+            except CallError as error:
+                left = min(end - time.monotonic(), budget().remaining)
+                pause = self._retries.pause(error, number, left)
+                if pause is None:
+                    raise
+            time.sleep(pause)
+            options = replace(options, timeout=max(end - time.monotonic(), 0.001))
+        raise AssertionError  # there is always a next number
+
+    def _attempt(self, value: object, options: Options, number: int) -> Response:
+        with Attempt(self._platform, self.reference, options, self._grace, number=number) as attempt:
+            request = attempt.request(value)
             return attempt.finish(self._transport.send(request, attempt.deadline))

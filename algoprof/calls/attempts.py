@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
-from algoprof import delivery
 from algoprof.budgets import budget
-from algoprof.calls import failures
+from algoprof.calls import failures, recording
 from algoprof.calls.inputs import Flaw, encode
 from algoprof.calls.options import Options
 from algoprof.calls.platforms import Platform
 from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, read
 from algoprof.calls.references import Reference
+from algoprof.calls.retries import retry_after
 from algoprof.profiles.calls import Call
 
 
@@ -45,22 +45,27 @@ class Attempt:
         reference: the algorithm.
         options: what is asked for; a timeout is cut to what remains of the budget of the run around it.
         grace: seconds that an answer may take beyond the timeout.
+        number: which attempt of a call it is.
     """
 
-    def __init__(self, platform: Platform, reference: Reference, options: Options, grace: float) -> None:
-        remaining = budget().remaining
+    def __init__(
+        self, platform: Platform, reference: Reference, options: Options, grace: float, *, number: int = 1
+    ) -> None:
+        self._budget = budget()
+        remaining = self._budget.remaining
         self._platform = platform
         self._reference = reference
-        self._asked_timeout = options.timeout
         self._in_budget = remaining > 0
-        self._options = replace(options, timeout=remaining) if 0 < remaining < options.timeout else options
+        self._cut = 0 < remaining < options.timeout
+        self._options = replace(options, timeout=remaining) if self._cut else options
         self._grace = grace
+        self._number = number
         self._started_ns = time.time_ns()
         self._began_ns = time.monotonic_ns()
         self._trace_id = _hexadecimal(16)
         self._span_id = _hexadecimal(8)
         self._request_bytes = 0
-        self._token = delivery.call_started(str(reference), self._options.timeout)
+        self._token = recording.started(str(reference), self._options.timeout)
         self._ended = False
 
     def __enter__(self) -> Self:
@@ -77,11 +82,11 @@ class Attempt:
 
         Raises:
             InputRefused: if the input cannot be sent.
-            CallTimeout: if nothing remains of the budget.
+            CallOutOfBudget: if nothing remains of the budget.
         """
         if not self._in_budget:
             call = self._end(Reply("not_sent", message="nothing remains of the budget"))
-            raise failures.out_of_budget(call)
+            raise failures.out_of_budget(call, self._budget)
         body = encode(value)
         if isinstance(body, Flaw):
             call = self._end(Reply("not_sent", message=body.sentence))
@@ -103,15 +108,15 @@ class Attempt:
             CallError: if it gives none.
         """
         if isinstance(answer, NoAnswer):
-            reply = Reply(answer.outcome, message=answer.reason)
+            reply = Reply(answer.outcome, message=answer.reason, retry_after=0.0 if answer.unsent else None)
             call = self._end(reply, status=answer.status)
         else:
             reply = self._without_key(read(answer, self._options.output))
+            reply = replace(reply, retry_after=retry_after(answer.status, answer.headers))
             call = self._end(reply, status=answer.status, response_bytes=len(answer.body))
         if call.outcome in ("ok", "accepted"):
             return Response(reply.result, reply.metadata, call)
-        cut = self._options.timeout < self._asked_timeout
-        raise failures.failed(call, reply, self._platform, grace=self._grace, cut=cut)
+        raise failures.failed(call, reply, self._platform, grace=self._grace)
 
     def _without_key(self, reply: Reply) -> Reply:
         redact = self._platform.redact
@@ -143,9 +148,11 @@ class Attempt:
             request_id=reply.request_id,
             trace_id=self._trace_id,
             span_id=int(self._span_id, 16),
+            attempt=self._number,
+            cut=self._cut,
             profile=reply.profile,
         )
-        delivery.call_ended(self._token, call)
+        recording.ended(self._token, call)
         return call
 
 

@@ -9,6 +9,7 @@ from typing import Self
 from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.platforms import Platform, locate
 from algoprof.calls.references import parse
+from algoprof.calls.retries import Retries, checked
 from algoprof.calls.transport import Transport
 from algoprof.errors import ConfigurationError
 
@@ -20,6 +21,7 @@ def client(
     bearer_token: str | None = None,
     *,
     grace: float = 10.0,
+    retries: int = 0,
     data: str | PathLike[str] | None = None,
 ) -> "Client":
     """Return a client for a platform.
@@ -31,6 +33,8 @@ def client(
         ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own.
         bearer_token: a JWT, used where there is no key; else `ALGORITHMIA_BEARER_TOKEN`.
         grace: seconds that an answer may take beyond a call's timeout.
+        retries: how often a call is tried again, within its timeout, where the algorithm has certainly not run: nobody
+            listened, HTTP 429, or 503 with a `Retry-After`. Each attempt is a `Call`.
         data: the folder that `algoprof serve --data` was given: its server is called, with its key.
 
     Raises:
@@ -44,7 +48,7 @@ def client(
         raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf:
         raise ConfigurationError(f"grace is a number of seconds from 0 on, not {grace!r:.80}")
-    return Client(platform, Transport(platform, ca_cert), grace=float(grace))
+    return Client(platform, Transport(platform, ca_cert), grace=float(grace), retries=checked(retries))
 
 
 class Client:
@@ -54,12 +58,21 @@ class Client:
         platform: the platform.
         transport: what carries the calls.
         grace: seconds that an answer may take beyond a call's timeout.
+        retries: how often a call is tried again where that is safe.
     """
 
-    def __init__(self, platform: Platform, transport: Transport, *, grace: float) -> None:
+    def __init__(
+        self,
+        platform: Platform,
+        transport: Transport,
+        *,
+        grace: float,
+        retries: Retries = Retries(),  # noqa: B008  (never changed)
+    ) -> None:
         self._platform = platform
         self._transport = transport
         self._grace = grace
+        self._retries = retries
 
     def __repr__(self) -> str:
         return f"<Client of {self.address}>"
@@ -92,7 +105,7 @@ class Client:
             raise ConfigurationError(
                 f"{reference[:200]!r} is not at {self.address}: pass its address to the client as api_address"
             )
-        return Algorithm(named, self._platform, self._transport, grace=self._grace)
+        return Algorithm(named, self._platform, self._transport, grace=self._grace, retries=self._retries)
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

@@ -1,11 +1,15 @@
 """What a failed call says: which error it becomes, in which words, and what to do next."""
 
+import re
+
+from algoprof.budgets import Budget
 from algoprof.calls.inputs import Flaw
 from algoprof.calls.platforms import Platform
 from algoprof.calls.protocol import Reply
 from algoprof.errors import (
     AlgorithmException,
     CallError,
+    CallOutOfBudget,
     CallRefused,
     CallTimeout,
     InputRefused,
@@ -20,20 +24,26 @@ _LONGEST = 500  # characters of the platform's words within a sentence; the erro
 _REFUSALS = {
     400: "the platform finds the request malformed: check the input",
     402: "the account has no credit left",
-    403: "the key may not call this algorithm: ask its owner, or use another key",
-    404: "check owner, name and version, and that this is the platform that has it",
+    403: (
+        "the key may not call this algorithm: a private one is for its owner and the organization, one that others may"
+        " call is published with public callability, and a key may be limited to some algorithms or lack management;"
+        " ask its owner, or use another key"
+    ),
     413: "the input is too large: upload it through the data API and send its data:// path",
     415: "this algorithm or platform does not take such an input: send JSON, text or bytes",
-    429: "too many calls at once: send fewer, or try again later",
+    429: "too many calls at once, the platform takes 80 of an account: send fewer, or pass retries= to the client",
 }
 
 
-def out_of_budget(call: Call) -> CallTimeout:
+def out_of_budget(call: Call, budget: Budget) -> CallOutOfBudget:
     """Return the error of a call that its run has no time left for."""
-    return CallTimeout(
+    return CallOutOfBudget(
         f"{call.algorithm} was not called: nothing remains of the budget of the run around it",
         call=call,
         hint="call it earlier, or give the run a longer timeout",
+        run=budget.run,
+        timeout=budget.timeout,
+        elapsed=budget.elapsed,
     )
 
 
@@ -42,7 +52,7 @@ def input_refused(call: Call, flaw: Flaw) -> InputRefused:
     return InputRefused(flaw.sentence, call=call, hint=flaw.hint)
 
 
-def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: bool) -> CallError:
+def failed(call: Call, reply: Reply, platform: Platform, *, grace: float) -> CallError:
     """Return the error of a call that was sent and failed.
 
     Args:
@@ -50,11 +60,10 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: b
         reply: what came back.
         platform: where it was sent.
         grace: the seconds of grace it had.
-        cut: whether its timeout was cut to what remained of the run around it.
     """
     words = _one_line(reply.message)
-    timeout = f"{call.timeout:.4g} s" + (", all that its run had left" if cut else "")
-    more_time = "ask for less" if cut else "raise the timeout (3000 s at most), or ask for less"
+    timeout = f"{call.timeout:.4g} s" + (", all that its run had left" if call.cut else "")
+    more_time = "ask for less" if call.cut else "raise the timeout (3000 s at most), or ask for less"
     kind: type[CallError]
     match call.outcome:
         case "algorithm_error":
@@ -67,7 +76,7 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: b
             kind, hint = CallTimeout, more_time
             sentence = f"{call.algorithm} did not answer within {timeout}, and {grace:g} s of grace ({words})"
         case "refused":
-            kind, hint = CallRefused, _refusal(call.status, platform, words)
+            kind, hint = CallRefused, _refusal(call, platform, words)
             sentence = f"{call.algorithm} was refused with HTTP {call.status}: {words}"
         case "unreachable":
             kind = PlatformUnreachable
@@ -88,18 +97,35 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float, cut: b
         code=reply.code,
         stack_trace=reply.stack_trace,
         stdout=reply.metadata.stdout or "",
+        retry_after=reply.retry_after,
         hint=hint,
     )
 
 
-def _refusal(status: int | None, platform: Platform, words: str) -> str:
+def _refusal(call: Call, platform: Platform, words: str) -> str:
+    status = call.status
     if status == 401 and "ALGORITHMIA_API_KEY" in words:
         return ""  # the platform's own words say what to do
     if status == 401 and platform.authorization:
-        return "the key is not that platform's: set ALGORITHMIA_API_KEY, or pass api_key"
+        return (
+            "the key is not that platform's, or of a kind that may not call: a standard key calls algorithms, an admin"
+            " key is refused; set ALGORITHMIA_API_KEY, or pass api_key"
+        )
     if status == 401:
         return "no key was sent: set ALGORITHMIA_API_KEY, or pass api_key"
+    if status == 404:
+        return "check owner, name and version, and that this is the platform that has it; " + _unpublished(call)
     return _REFUSALS.get(status or 0, "")
+
+
+def _unpublished(call: Call) -> str:
+    """Say which versions a reference does not reach, though they are there."""
+    _, _, version = call.algorithm.partition("/")[2].partition("/")
+    if not version or version == "latest":
+        return "without a version the newest public one is meant, and there may be none: try /latestPrivate or a hash"
+    if re.fullmatch(r"[0-9a-f]{40}", version):
+        return "a hash is for the owner and the organization, and its build must have succeeded"
+    return "a version that is not published answers to its hash only, and a partial number finds public ones only"
 
 
 def _waited(call: Call, more_time: str) -> tuple[str, str]:

@@ -99,6 +99,8 @@ class Reply:
     duration_ns: int | None = None
     queue_ns: int | None = None
     load_ns: int | None = None
+    retry_after: float | None = None
+    """Seconds after which it may be asked again, for it has certainly not run; None if nothing says so."""
     profile: Profile | None = None
     profile_flaw: str = ""
     """Why a profile that came along is not believed; empty if none came, or one that is."""

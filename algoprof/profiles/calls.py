@@ -41,6 +41,8 @@ class Call:
         request_id: the platform's name for the request; empty if it gives none.
         trace_id: 32 hexadecimal digits that the caller sent along.
         span_id: the span that the caller sent along, 64 bits: the parent of the remote run.
+        attempt: which attempt it was, from 1; each has a record of its own.
+        cut: whether its timeout is what the run around it had left, and less than was asked for.
         profile: the remote sections, where they came home.
     """
 
@@ -60,6 +62,8 @@ class Call:
     request_id: str = ""
     trace_id: str = ""
     span_id: int = 0
+    attempt: int = 1
+    cut: bool = False
     profile: Profile | None = None
 
     @property
@@ -86,6 +90,13 @@ class Call:
     def load(self) -> float | None:
         """Seconds the worker took to load the algorithm for it; None if unknown."""
         return None if self.load_ns is None else self.load_ns / 1e9
+
+    @property
+    def network(self) -> float | None:
+        """Seconds of `wall` that are neither queue nor load nor run; None unless all of them are known."""
+        if self.duration_ns is None or self.queue_ns is None or self.load_ns is None:
+            return None
+        return max(0, self.wall_ns - self._spent_ns()) / 1e9
 
     @property
     def budget_used_ratio(self) -> float | None:

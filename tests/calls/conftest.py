@@ -32,11 +32,18 @@ class Platform:
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
+    first: list[tuple[int, dict[str, str]]] = field(default_factory=list)
+    """Refusals that come before that answer: a status and headers each."""
 
     def answers(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.status = status
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.headers = headers or {"Content-Type": "application/json"}
+
+    def next(self) -> tuple[int, dict[str, str], bytes]:
+        if self.first:
+            return (*self.first.pop(0), b'{"error": {"message": "not now"}}')
+        return self.status, self.headers, self.body
 
 
 @pytest.fixture
@@ -52,13 +59,14 @@ def platform() -> Iterator[Platform]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): text for name, text in self.headers.items()}
             state.asked.append(Asked(url.path, parse_qs(url.query), headers, body))
-            self.send_response(state.status)
-            for name, text in state.headers.items():
+            status, headers, answer = state.next()
+            self.send_response(status)
+            for name, text in headers.items():
                 self.send_header(name, text)
-            self.send_header("Content-Length", str(len(state.body)))
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             with suppress(OSError):  # a client that has read enough closes
-                self.wfile.write(state.body)
+                self.wfile.write(answer)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -11,6 +11,7 @@ import pytest
 from algoprof.calls import attempts
 from algoprof.errors import (
     AlgorithmException,
+    BudgetExceeded,
     CallError,
     CallRefused,
     CallTimeout,
@@ -178,6 +179,29 @@ def answer_and_check(platform, algo, expected, *, html):
     assert "\n" not in str(told)
 
 
+@pytest.mark.parametrize(
+    ("reference", "hint"),
+    [
+        ("demo/Routes", "try /latestPrivate or a hash"),
+        ("demo/Routes/latest", "try /latestPrivate or a hash"),
+        ("demo/Routes/1.2.3", "a version that is not published answers to its hash only"),
+        ("demo/Routes/" + "a1" * 20, "a hash is for the owner"),
+    ],
+)
+def test_a_404_says_which_versions_a_reference_does_not_reach(platform, make_client, reference, hint):
+    platform.answers({"error": {"message": "algorithm algo://demo/Routes not found", "code": 1000}}, 404)
+    with pytest.raises(CallRefused, match=hint):
+        make_client(KEY, platform.address).algo(reference).pipe(None)
+
+
+def test_refusals_tell_kinds_of_keys_and_rights(platform, algo):
+    for status, words in ((401, "an admin key is refused"), (403, "callability"), (403, "management")):
+        platform.answers({"error": {"message": "no", "code": 2001}}, status)
+        with pytest.raises(CallRefused, match=words) as raised:
+            algo.pipe(None)
+        assert raised.value.code == 2001
+
+
 def test_without_a_key_a_401_says_that_none_was_sent(platform, make_client):
     platform.answers({"error": {"message": "who?"}}, 401)
     with pytest.raises(CallRefused, match="no key was sent"):
@@ -208,11 +232,16 @@ def test_the_timeout_is_cut_to_what_the_run_has_left(platform, algo, monkeypatch
 
 @pytest.mark.parametrize("left", [0, -3.0])
 def test_without_budget_nothing_is_sent(platform, algo, monkeypatch, recorded, left):
-    monkeypatch.setattr(attempts, "budget", lambda: SimpleNamespace(remaining=left))
-    with pytest.raises(CallTimeout, match="nothing remains of the budget"):
+    monkeypatch.setattr(
+        attempts, "budget", lambda: SimpleNamespace(remaining=left, run="job", timeout=9.0, elapsed=9.5)
+    )
+    with pytest.raises(CallTimeout, match="nothing remains of the budget") as raised:
         algo.pipe(None)
     assert platform.asked == []
     assert recorded[-1].outcome == "not_sent"
+    told = pickle.loads(pickle.dumps(raised.value))
+    assert isinstance(told, BudgetExceeded)
+    assert (told.run, told.timeout, told.elapsed, str(told)) == ("job", 9.0, 9.5, str(raised.value))
 
 
 def test_a_call_given_up_is_recorded_once(algo, monkeypatch, recorded):

@@ -16,7 +16,16 @@ from algoprof.sections import section
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from algoprof.calls.attempts import AlgoResponse
     from algoprof.calls.client import client
+    from algoprof.calls.instrumented import instrument
+    from algoprof.calls.official import ADK as ADK
+    from algoprof.calls.official import algo as algo
+    from algoprof.calls.official import apiAddress as apiAddress
+    from algoprof.calls.official import apiKey as apiKey
+    from algoprof.calls.official import dir as dir  # noqa: A004
+    from algoprof.calls.official import file as file
+    from algoprof.calls.options import OutputType
     from algoprof.calls.recording import capture_calls
     from algoprof.delivery import flush
     from algoprof.profiles.tree import Node, Profile
@@ -24,10 +33,12 @@ if TYPE_CHECKING:
     from algoprof.settings import configure
 
 __all__ = [
+    "AlgoResponse",
     "AlgoprofError",
     "Budget",
     "BudgetExceeded",
     "Node",
+    "OutputType",
     "Profile",
     "Run",
     "__version__",
@@ -36,6 +47,7 @@ __all__ = [
     "client",
     "configure",
     "flush",
+    "instrument",
     "profile",
     "propagate",
     "section",
@@ -43,25 +55,31 @@ __all__ = [
 ]
 
 _LAZY = {
+    "AlgoResponse": "algoprof.calls.attempts",
     "Node": "algoprof.profiles.tree",
+    "OutputType": "algoprof.calls.options",
     "Profile": "algoprof.profiles.tree",
     "capture_calls": "algoprof.calls.recording",
     "client": "algoprof.calls.client",
     "configure": "algoprof.settings",
     "flush": "algoprof.delivery",
+    "instrument": "algoprof.calls.instrumented",
     "propagate": "algoprof.propagation",
 }
 
+_OFFICIAL = ("ADK", "Handler", "algo", "apiAddress", "apiKey", "dir", "file", "getDefaultClient", "handler")
+"""For `import algoprof as Algorithmia`; a star import does not have them, for one is a built-in's name."""
 
 if not TYPE_CHECKING:  # a type checker sees the imports above, and a name that is not there
 
     def __getattr__(name: str) -> object:
-        if name not in _LAZY:
+        where = "algoprof.calls.official" if name in _OFFICIAL else _LAZY.get(name)
+        if where is None:
             raise AttributeError(f"module 'algoprof' has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415  (only needed here)
 
         with _process.importing():  # a forked child could not finish it
-            value = globals()[name] = getattr(import_module(_LAZY[name]), name)
+            value = globals()[name] = getattr(import_module(where), name)
         return value
 
 

@@ -74,7 +74,32 @@ class ProfileFileError(FileProblem, ValueError):
     """
 
 
-class CallError(AlgoprofError):
+class ApiError(AlgoprofError):
+    """The platform does not do what it was asked; the official client's name for it."""
+
+
+class DataApiError(ApiError):
+    """The data API does not do what it was asked; the official client's name for it."""
+
+
+class NotOffered(AlgoprofError, NotImplementedError):  # noqa: N818  (a fact, not a failure)
+    """The official client has it, algoprof has not.
+
+    Args:
+        name: what.
+        instead: what to write.
+    """
+
+    def __init__(self, name: str, instead: str) -> None:
+        self.name = name
+        self.instead = instead
+        super().__init__(f"algoprof does not offer {name}: write `{instead}`")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.name, self.instead)
+
+
+class CallError(ApiError):
     """A call that gave no result.
 
     Args:
@@ -174,7 +199,11 @@ class PlatformError(CallError):
     """The platform failed (5xx), or its answer cannot be read."""
 
 
-class ManagementError(AlgoprofError):
+ApiInternalError = PlatformError
+"""The official client's name for it."""
+
+
+class ManagementError(ApiError):
     """A question about an algorithm, its builds or its versions, that got no answer.
 
     Args:

@@ -8,6 +8,7 @@ from typing import Self
 from algoprof.budgets import budget
 from algoprof.calls.attempts import Attempt, Response
 from algoprof.calls.managed import ManagedAlgorithm
+from algoprof.calls.official_methods import OfficialMethods
 from algoprof.calls.options import UNSET, Options, OutputType, Unset, checked, from_query
 from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
@@ -16,7 +17,7 @@ from algoprof.calls.transport import Transport
 from algoprof.errors import CallError
 
 
-class Algorithm(ManagedAlgorithm):
+class Algorithm(ManagedAlgorithm, OfficialMethods):
     """An algorithm as a client calls it; made by `Client.algo`.
 
     Args:

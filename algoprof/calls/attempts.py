@@ -1,6 +1,7 @@
 """One call from its beginning to its record, whatever transport carries it."""
 
 import logging
+import math
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -12,7 +13,7 @@ from algoprof.calls import failures, recording
 from algoprof.calls.inputs import Flaw, encode
 from algoprof.calls.options import Options
 from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, read
+from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import retry_after
 from algoprof.profiles.calls import Call
@@ -32,6 +33,19 @@ class Response:
     metadata: Metadata
     call: Call
 
+    @property
+    def request_id(self) -> str:
+        """The platform's name for the request; empty if it gives none."""
+        return self.call.request_id
+
+    @property
+    def async_protocol(self) -> Any:
+        """What the platform says of a void call under `async`; None of any other."""
+        return self.metadata.full_metadata.get("async")
+
+
+AlgoResponse = Response
+"""The official client's name for it."""
 
 _LONGEST_MESSAGE = 4_000  # characters of a failure's message that are recorded; the error raised has all of them
 _warned: list[str] = []  # what was said already: a platform that sends one bad profile sends many
@@ -46,13 +60,21 @@ class Attempt:
         options: what is asked for; a timeout is cut to what remains of the budget of the run around it.
         grace: seconds that an answer may take beyond the timeout.
         number: which attempt of a call it is.
+        limited: whether the budget of the run around it limits it.
     """
 
     def __init__(
-        self, platform: Platform, reference: Reference, options: Options, grace: float, *, number: int = 1
+        self,
+        platform: Platform,
+        reference: Reference,
+        options: Options,
+        grace: float,
+        *,
+        number: int = 1,
+        limited: bool = True,
     ) -> None:
         self._budget = budget()
-        remaining = self._budget.remaining
+        remaining = self._budget.remaining if limited else math.inf
         self._platform = platform
         self._reference = reference
         self._in_budget = remaining > 0
@@ -64,7 +86,7 @@ class Attempt:
         self._began_ns = time.monotonic_ns()
         self._trace_id = _hexadecimal(16)
         self._span_id = _hexadecimal(8)
-        self._request_bytes = 0
+        self.request_bytes = 0
         self._token = recording.started(str(reference), self._options.timeout)
         self._ended = False
 
@@ -91,7 +113,7 @@ class Attempt:
         if isinstance(body, Flaw):
             call = self._end(Reply("not_sent", message=body.sentence))
             raise failures.input_refused(call, body)
-        self._request_bytes = len(body.data)
+        self.request_bytes = len(body.data)
         return build(
             self._platform, self._reference, self._options, body, trace_id=self._trace_id, span_id=self._span_id
         )
@@ -101,19 +123,27 @@ class Attempt:
         """The moment of `time.monotonic` at which waiting ends."""
         return self._began_ns / 1e9 + self._options.timeout + self._grace
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What a request of another client's is to carry beside its own."""
+        return context(self._trace_id, self._span_id)
+
+    def record(self, answer: Answer | NoAnswer) -> tuple[Call, Reply]:
+        """End it with what came, and return its record and what that means."""
+        if isinstance(answer, NoAnswer):
+            reply = Reply(answer.outcome, message=answer.reason, retry_after=0.0 if answer.unsent else None)
+            return self._end(reply, status=answer.status), reply
+        reply = self._without_key(read(answer, self._options.output))
+        reply = replace(reply, retry_after=retry_after(answer.status, answer.headers))
+        return self._end(reply, status=answer.status, response_bytes=len(answer.body)), reply
+
     def finish(self, answer: Answer | NoAnswer) -> Response:
         """Return what the answer gives.
 
         Raises:
             CallError: if it gives none.
         """
-        if isinstance(answer, NoAnswer):
-            reply = Reply(answer.outcome, message=answer.reason, retry_after=0.0 if answer.unsent else None)
-            call = self._end(reply, status=answer.status)
-        else:
-            reply = self._without_key(read(answer, self._options.output))
-            reply = replace(reply, retry_after=retry_after(answer.status, answer.headers))
-            call = self._end(reply, status=answer.status, response_bytes=len(answer.body))
+        call, reply = self.record(answer)
         if call.outcome in ("ok", "accepted"):
             return Response(reply.result, reply.metadata, call)
         raise failures.failed(call, reply, self._platform, grace=self._grace)
@@ -143,7 +173,7 @@ class Attempt:
             status=status,
             error_type=reply.error_type,
             message=reply.message[:_LONGEST_MESSAGE],
-            request_bytes=self._request_bytes,
+            request_bytes=self.request_bytes,
             response_bytes=response_bytes,
             request_id=reply.request_id,
             trace_id=self._trace_id,

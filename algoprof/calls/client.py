@@ -1,12 +1,14 @@
 """The way in: `client(...)` and the `Client` that knows a platform."""
 
 import math
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 from algoprof.calls.algorithms import Algorithm
+from algoprof.calls.official_methods import NOT_OFFERED, refusing
 from algoprof.calls.platforms import Platform, locate
 from algoprof.calls.references import parse
 from algoprof.calls.retries import Retries, checked
@@ -17,7 +19,7 @@ from algoprof.errors import ConfigurationError
 def client(
     api_key: str | None = None,
     api_address: str | None = None,
-    ca_cert: str | None = None,
+    ca_cert: str | bool | None = None,
     bearer_token: str | None = None,
     *,
     grace: float = 10.0,
@@ -30,7 +32,8 @@ def client(
         api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for that server.
         api_address: the platform's address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else the
             public platform.
-        ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own.
+        ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own. False trusts
+            whoever answers, which gives the key to whoever stands in between.
         bearer_token: a JWT, used where there is no key; else `ALGORITHMIA_BEARER_TOKEN`.
         grace: seconds that an answer may take beyond a call's timeout.
         retries: how often a call is tried again, within its timeout, where the algorithm has certainly not run: nobody
@@ -44,7 +47,7 @@ def client(
     <Algorithm demo/Routes at http://127.0.0.1:8080>
     """
     platform = locate(api_key, api_address, bearer_token, data=None if data is None else Path(data))
-    if ca_cert is not None and not Path(ca_cert).exists():
+    if not isinstance(ca_cert, str | bool | None) or (isinstance(ca_cert, str) and not Path(ca_cert).exists()):
         raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf:
         raise ConfigurationError(f"grace is a number of seconds from 0 on, not {grace!r:.80}")
@@ -106,6 +109,11 @@ class Client:
                 f"{reference[:200]!r} is not at {self.address}: pass its address to the client as api_address"
             )
         return Algorithm(named, self._platform, self._transport, grace=self._grace, retries=self._retries)
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name in NOT_OFFERED:
+            return refusing(name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""

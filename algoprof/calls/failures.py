@@ -108,8 +108,8 @@ def _refusal(call: Call, platform: Platform, words: str) -> str:
         return ""  # the platform's own words say what to do
     if status == 401 and platform.authorization:
         return (
-            "the key is not that platform's: set ALGORITHMIA_API_KEY, or pass api_key; of its kinds a standard key calls"
-            " algorithms, an admin key is refused"
+            "the key is not that platform's: set ALGORITHMIA_API_KEY, or pass api_key; a standard key calls algorithms,"
+            " an admin key is refused"
         )
     if status == 401:
         return "no key was sent: set ALGORITHMIA_API_KEY, or pass api_key"

@@ -124,12 +124,16 @@ def build(
         "Accept-Encoding": "identity",  # so that the limit on an answer holds for what comes out of it
         "Content-Type": body.content_type,
         "User-Agent": f"algoprof/{__version__}",
-        "X-Algoprof-Profile": "1",
-        "traceparent": f"00-{trace_id}-{span_id}-01",
+        **context(trace_id, span_id),
     }
     if platform.authorization:
         headers["Authorization"] = platform.authorization
     return Request(f"{platform.address}/v1/algo/{reference}", options.parameters(), headers, body.data)
+
+
+def context(trace_id: str, span_id: str) -> dict[str, str]:
+    """Return the headers that make the remote run part of a trace, and bring its profile home."""
+    return {"X-Algoprof-Profile": "1", "traceparent": f"00-{trace_id}-{span_id}-01"}
 
 
 def read(answer: Answer, output: OutputType = OutputType.default) -> Reply:

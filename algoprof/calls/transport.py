@@ -25,10 +25,10 @@ class Transport:
 
     Args:
         platform: where requests go.
-        ca_cert: file or folder of certificates to trust; None for the usual ones.
+        ca_cert: file or folder of certificates to trust; None for the usual ones; False to trust whoever answers.
     """
 
-    def __init__(self, platform: Platform, ca_cert: str | None = None) -> None:
+    def __init__(self, platform: Platform, ca_cert: str | bool | None = None) -> None:
         self._platform = platform
         self._ca_cert = ca_cert
         self._session, self._owner = self._new_session(), os.getpid()

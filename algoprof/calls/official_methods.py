@@ -1,0 +1,92 @@
+"""The methods of the official client that are ours by name only, or need one request."""
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from algoprof.calls.management import Management
+from algoprof.calls.references import Reference
+from algoprof.errors import ManagementError, NotOffered
+
+_MANAGEMENT = frozenset(("create", "get_secrets", "set_secret", "update"))
+_ADMINISTRATION = frozenset(
+    (
+        "convert_type_id", "create_org", "create_user", "edit_org", "freeze", "get_environment", "get_org",
+        "get_org_types", "get_organization_errors", "get_secret_providers", "get_supported_languages", "get_template",
+        "get_user_errors", "invite_to_org", "report_insights", "scms", "username",
+    )
+)  # fmt: skip
+NOT_OFFERED = _ADMINISTRATION | {"dir", "file", "get_algorithm_errors"}
+"""Methods of the official client that ours has not: for administrators and tools, and the data API."""
+
+
+def refusing(call: str) -> Callable[..., NoReturn]:
+    """Return what stands for a method that is not offered: called, it says what to write instead.
+
+    >>> try:
+    ...     refusing("scms")()
+    ... except NotOffered as refusal:
+    ...     print(refusal)
+    algoprof does not offer scms: write `import Algorithmia; Algorithmia.client(...).scms(...)`
+    """
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise NotOffered(call.rpartition(".")[2], f"import Algorithmia; Algorithmia.client(...).{call}(...)")
+
+    return refuse
+
+
+class OfficialMethods:
+    """Methods of the official client's algorithm, beside calling it, its builds and its versions."""
+
+    reference: Reference
+    _management: Management
+
+    @property
+    def username(self) -> str:
+        """The owner's name."""
+        return self.reference.owner
+
+    @property
+    def algoname(self) -> str:
+        """The algorithm's name."""
+        return self.reference.name
+
+    def exists(self) -> bool:
+        """Return whether the platform has the algorithm.
+
+        Raises:
+            ManagementError: if it does not say, for example since the key may not ask.
+        """
+        try:
+            self._management.get()
+        except ManagementError as error:
+            if error.status != 404:
+                raise
+            return False
+        return True
+
+    def get_algorithm_id(self) -> str:
+        """Return the platform's id of the algorithm.
+
+        Raises:
+            ManagementError: if the platform does not tell it.
+        """
+        resource = self._management.get()
+        found = resource.get("id") if isinstance(resource, dict) else None
+        if not isinstance(found, str):
+            name = self._management.algorithm
+            raise ManagementError(f"the platform's answer about {name} has no id", algorithm=name)
+        return found
+
+    def get_scm_status(self) -> Any:
+        """Return how the platform's connection to the algorithm's repository is, as the platform tells it.
+
+        Raises:
+            ManagementError: if it does not.
+        """
+        return self._management.get("scm", "status")
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name in _MANAGEMENT:
+            return refusing(f"algo({self._management.algorithm!r}).{name}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

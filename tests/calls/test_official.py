@@ -1,0 +1,121 @@
+"""`import algoprof as Algorithmia`: what callers find in the official client 2.0.5 is there, or says what to write."""
+
+import inspect
+import pickle
+
+import Algorithmia
+import pytest
+from Algorithmia.algorithm import Algorithm as OfficialAlgorithm
+from Algorithmia.client import Client as OfficialClient
+
+import algoprof
+from algoprof import errors
+from algoprof.errors import NotOffered
+
+ELSEWHERE = {"postJsonHelper", "getHelper", "getJsonHelper", "getStreamHelper", "patchHelper", "headHelper",
+             "putHelper", "deleteHelper", "catCerts", "exit_handler"}  # fmt: skip
+"""Methods that the official client says are used internally."""
+BUILDS = {"compile", "get_build", "get_build_logs", "get_builds", "info", "publish", "versions"}
+
+
+def public_methods(kind):
+    return {name: method for name, method in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")}
+
+
+def assert_compatible(ours, official):
+    """Each way to call the official one is a way to call ours, but for the name of the one positional input."""
+    parameters = list(inspect.signature(official).parameters.values())[1:]
+    named = [one for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    required = [object() for one in named if one.default is one.empty]
+    signature = inspect.signature(ours)
+    signature.bind(*named)
+    signature.bind(*required)
+    for one in named:
+        if one.default is not one.empty:
+            signature.bind(*required, **{one.name: object()})
+    if len(named) < len(parameters):
+        signature.bind(*required, whatever=1)
+
+
+@pytest.fixture
+def client(platform, make_client):
+    return make_client("simKey", platform.address)
+
+
+@pytest.mark.parametrize("name", sorted(public_methods(OfficialAlgorithm)))
+def test_an_algorithm_has_every_public_method(client, name):
+    algo = client.algo("demo/Routes")
+    if name in BUILDS and not hasattr(algo, name):
+        pytest.skip("it comes with builds and versions")
+    assert_compatible(getattr(algo, name), public_methods(OfficialAlgorithm)[name])
+
+
+@pytest.mark.parametrize("name", sorted(public_methods(OfficialClient).keys() - ELSEWHERE))
+def test_a_client_has_every_public_method(client, name):
+    assert_compatible(getattr(client, name), public_methods(OfficialClient)[name])
+
+
+def test_client_takes_the_same_arguments(platform):
+    official = list(inspect.signature(Algorithmia.client).parameters)
+    assert list(inspect.signature(algoprof.client).parameters)[: len(official)] == official
+    with algoprof.client("simKey", platform.address, None, None) as made:
+        assert made.algo("algo://demo/Hello").pipe("x").result == "hi"
+
+
+def test_the_module_has_what_callers_use():
+    for name in ("algo", "file", "dir", "client", "errors", "apiKey", "apiAddress", "ADK", "Handler", "handler"):
+        assert hasattr(Algorithmia, name)
+        assert hasattr(algoprof, name), name
+    assert "dir" not in algoprof.__all__, "a star import would hide the built-in"
+    assert [kind.name for kind in Algorithmia.algorithm.OutputType] == [kind.name for kind in algoprof.OutputType]
+
+
+def test_errors_have_the_same_names_and_order():
+    official = {name: kind for name, kind in vars(Algorithmia.errors).items() if inspect.isclass(kind)}
+    for name, kind in official.items():
+        ours = getattr(errors, name)
+        for other_name, other in official.items():
+            if issubclass(kind, other) and name != "ApiInternalError":
+                assert issubclass(ours, getattr(errors, other_name)), (name, other_name)
+    assert issubclass(errors.ApiInternalError, errors.ApiError)
+
+
+def test_the_default_client_follows_the_modules_settings(platform, monkeypatch):
+    monkeypatch.setattr(algoprof, "apiKey", "simFirst", raising=False)
+    monkeypatch.setattr(algoprof, "apiAddress", platform.address, raising=False)
+    assert algoprof.algo("demo/Hello").pipe("x").result == "hi"
+    first = algoprof.getDefaultClient()
+    assert algoprof.getDefaultClient() is first
+    monkeypatch.setattr(algoprof, "apiKey", "simSecond")
+    assert algoprof.algo("demo/Hello").pipe("x").result == "hi"
+    assert [asked.headers["authorization"] for asked in platform.asked] == ["Simple simFirst", "Simple simSecond"]
+    first.close()
+    algoprof.getDefaultClient().close()
+
+
+def test_what_is_not_offered_says_what_to_write(client):
+    for refuse, words in (
+        (lambda: algoprof.ADK(print), "from Algorithmia import ADK"),
+        (lambda: client.create_user({}), "Algorithmia.client(...).create_user(...)"),
+        (lambda: client.file("data://.my/a/b"), "Algorithmia.client(...).file(...)"),
+        (lambda: client.algo("demo/Routes").update({}), ".algo('demo/Routes').update(...)"),
+    ):
+        with pytest.raises(NotOffered) as raised:
+            refuse()
+        assert words in str(raised.value)
+        assert isinstance(raised.value, NotImplementedError)
+        assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+    with pytest.raises(AttributeError):
+        client.no_such_method  # noqa: B018
+    with pytest.raises(AttributeError):
+        client.algo("demo/Routes").no_such_method  # noqa: B018
+
+
+def test_a_response_is_read_as_the_official_one(platform, client):
+    algo = client.algo("demo/Hello")
+    response = algo.pipe("x")
+    assert isinstance(response, algoprof.AlgoResponse)
+    assert (response.result, response.metadata.content_type, response.async_protocol) == ("hi", "text", None)
+    platform.answers({"async": "kafka", "request_id": "req-1"})
+    response = algo.set_options(output=Algorithmia.algorithm.OutputType.void).pipe("x")
+    assert (response.async_protocol, response.request_id) == ("kafka", "req-1")

@@ -20,7 +20,20 @@ def hand_on(
     failed: bool,
     threshold_reached: bool,
 ) -> None:
-    """Hand the profile of a run that ended to delivery, if that has any use for it."""
+    """Hand the profile of a run that ended to delivery, if that has any use for it, and home to the caller."""
+    if outermost:
+        _send_home(take)
+    _deliver(seconds, take, outermost=outermost, failed=failed, threshold_reached=threshold_reached)
+
+
+def _deliver(
+    seconds: float,
+    take: "Callable[[], Profile | None]",
+    *,
+    outermost: bool,
+    failed: bool,
+    threshold_reached: bool,
+) -> None:
     with process.importing():
         from algoprof import delivery  # noqa: PLC0415  (a cold start does not need it)
 
@@ -28,6 +41,16 @@ def hand_on(
         profile = take()
         if profile is not None:
             delivery.run_ended(profile, outermost=outermost, threshold_reached=threshold_reached)
+
+
+@process.never_raises
+def _send_home(take: "Callable[[], Profile | None]") -> None:
+    with process.importing():
+        from algoprof import inband  # noqa: PLC0415  (a cold start does not need it)
+
+    profile = take() if inband.wanted() else None
+    if profile is not None:
+        inband.send(profile)
 
 
 def _start() -> None:
@@ -47,7 +70,7 @@ def load_exporters() -> None:
 
 
 def _implicit_ended(seconds: float, take: "Callable[[], Profile | None]") -> None:
-    hand_on(seconds, take, outermost=True, failed=False, threshold_reached=False)
+    _deliver(seconds, take, outermost=True, failed=False, threshold_reached=False)
 
 
 process.on_start = _start

@@ -31,7 +31,8 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "measuring": {"errors", "devices", "recorder", "sections", "wrapping", "limits"},
     "limits": {"recorder", "timeouts", "budgets", "sections", "measuring", "wrapping"},
     "watcher": {"errors", "profiles", "recorder", "budgets", "runs", "delivery"},
-    "run_delivery": {"profiles", "recorder", "delivery"},
+    "inband": {"profiles"},
+    "run_delivery": {"profiles", "recorder", "delivery", "inband"},
     "run_options": {"errors", "watcher"},
     "runs": {
         "profiles",
@@ -57,7 +58,9 @@ ONLY_INSIDE_FUNCTIONS = {  # for the cold start of an algorithm, and against cir
     ("sections", "measuring"),
     ("measuring", "limits"),
     ("run_delivery", "delivery"),
+    ("run_delivery", "inband"),
     ("watcher", "delivery"),
+    ("inband", "profiles"),
     ("delivery", "exporters"),
     ("delivery", "recorder"),
 }

@@ -15,6 +15,7 @@ from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
 from algoprof.profiles.calls import Outcome
 from algoprof.profiles.codec import from_json
+from algoprof.profiles.inband import extract
 from algoprof.profiles.tree import Profile
 
 LARGEST_ANSWER = 64 * 1024 * 1024
@@ -243,18 +244,24 @@ def _known(data: Mapping[str, Any]) -> dict[str, Any]:
     ours = ours if isinstance(ours, dict) else {}
     duration_ns = _nanoseconds(metadata.get("duration"))
     stdout = metadata.get("stdout")
+    found = extract(stdout) if isinstance(stdout, str) else None
+    if found is not None and found.text != stdout:
+        metadata = {**metadata, "stdout": found.text}
+    home = _profile(ours.get("profile"))
+    if found is not None and home.get("profile") is None and (found.profile is not None or not home):
+        home = {"profile": found.profile, "profile_flaw": found.flaw}
     return {
         "metadata": Metadata(
             content_type=_text(metadata.get("content_type"), 200),
             duration=None if duration_ns is None else float(metadata["duration"]),
-            stdout=stdout if isinstance(stdout, str) else None,
+            stdout=None if found is None else found.text,
             full_metadata=metadata,
         ),
         "request_id": _text(data.get("request_id") or metadata.get("request_id"), 200),
         "duration_ns": duration_ns,
         "queue_ns": _nanoseconds(ours.get("queue")),
         "load_ns": _nanoseconds(ours.get("load")),
-        **_profile(ours.get("profile")),
+        **home,
     }
 
 

@@ -4,6 +4,7 @@ import logging
 import math
 import pickle
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -22,6 +23,7 @@ from algoprof.errors import (
 )
 from algoprof.profiles import codec
 from algoprof.profiles.calls import Call
+from algoprof.profiles.inband import encode
 from algoprof.profiles.tree import Node, Profile
 
 KEY = "simVerySecretKey"
@@ -93,6 +95,21 @@ def test_the_remote_profile_comes_home(platform, algo):
     assert (call.queue, call.load, call.profile) == (0.5, 1.0, OPEN)
     assert (call.budget_used_ratio, call.budget_source) == (0.5, "split")
     assert platform.asked[0].headers["x-algoprof-profile"] == "1"
+
+
+def test_a_profile_among_what_was_printed_comes_home(platform, algo):
+    printed = b"".join(encode(replace(OPEN, run_id="ab" * 16))).decode()
+    metadata = {"content_type": "json", "duration": 2, "stdout": f"so far\n{printed}done\n"}
+    platform.answers({"result": 1, "metadata": metadata})
+    response = algo.set_options(stdout=True).pipe(None)
+    assert response.metadata.stdout == response.metadata["stdout"] == "so far\ndone\n"
+    assert response.call.profile == replace(OPEN, run_id="ab" * 16)
+    served = {**metadata, "algoprof": {"profile": codec.to_json(OPEN)}}
+    platform.answers({"error": {"message": "no", "error_type": "E"}, "metadata": served})
+    with pytest.raises(AlgorithmException) as raised:
+        algo.pipe(None)
+    assert raised.value.stdout == "so far\ndone\n"
+    assert raised.value.call.profile == OPEN, "the server's own is better"
 
 
 def test_a_profile_that_is_not_believed_is_told_once(platform, algo, caplog, monkeypatch):

@@ -49,7 +49,7 @@ def table(
     width = max(len(name) for name in rows)
     lines = [title, f"  {'':{width}}   median   (10 % to 90 %)"]
     for name, (low, middle, high) in rows.items():
-        limit = f"   at most {at_most[name]:.1f}" if name in at_most else ""
+        limit = f"   at most {at_most[name]:g}" if name in at_most else ""
         lines.append(f"  {name:{width}}  {middle:7.2f}   ({low:.2f} to {high:.2f}){limit}")
     return "\n".join(lines)
 

@@ -133,8 +133,9 @@ class Attempt:
         if isinstance(answer, NoAnswer):
             reply = Reply(answer.outcome, message=answer.reason, retry_after=0.0 if answer.unsent else None)
             return self._end(reply, status=answer.status), reply
-        reply = self._without_key(read(answer, self._options.output))
-        reply = replace(reply, retry_after=retry_after(answer.status, answer.headers))
+        reply = read(answer, self._options.output)
+        if reply.outcome not in ("ok", "accepted"):
+            reply = self._without_key(reply, retry_after(answer.status, answer.headers))
         return self._end(reply, status=answer.status, response_bytes=len(answer.body)), reply
 
     def finish(self, answer: Answer | NoAnswer) -> Response:
@@ -148,13 +149,14 @@ class Attempt:
             return Response(reply.result, reply.metadata, call)
         raise failures.failed(call, reply, self._platform, grace=self._grace)
 
-    def _without_key(self, reply: Reply) -> Reply:
+    def _without_key(self, reply: Reply, wait: float | None) -> Reply:
         redact = self._platform.redact
         return replace(
             reply,
             message=redact(reply.message),
             error_type=redact(reply.error_type),
             stack_trace=redact(reply.stack_trace),
+            retry_after=wait,
         )
 
     def _end(self, reply: Reply, *, status: int | None = None, response_bytes: int = 0) -> Call:

@@ -18,7 +18,7 @@ from typing import Any
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
 from algoprof.calls.names import addresses
 
@@ -136,7 +136,7 @@ class _Connection(HTTPConnection):
         try:
             found = addresses(name, self.port or 0, remaining())
         except socket.gaierror as error:
-            raise NameResolutionError(name, self, error) from error
+            raise NewConnectionError(self, f"{name[:100]!r} cannot be resolved: {error.strerror}") from error
         failure: Exception = NewConnectionError(self, "its name has no address")
         for address in found:
             self._dns_host, self.timeout = address, min(remaining(), CONNECT)

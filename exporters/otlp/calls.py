@@ -44,6 +44,9 @@ def call_spans(call: Call, resource: Resource) -> list[ReadableSpan]:
             "algoprof.overhead": call.overhead,
             "algoprof.queue": call.queue,
             "algoprof.load": call.load,
+            "algoprof.network": call.network,
+            "algoprof.budget.cut": call.cut or None,
+            "http.request.resend_count": call.attempt - 1 or None,
             "algoprof.request_id": call.request_id or None,
         },
         status=Status(StatusCode.UNSET)

@@ -10,6 +10,7 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from urllib3.exceptions import InsecureRequestWarning
 
 from algoprof.errors import CallError
 
@@ -241,6 +242,9 @@ def test_tls_is_verified_and_ca_cert_honoured(secure, make_client, monkeypatch):
     assert "ca_cert" in call.message
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle")
     assert ended(make_client("simKey", address, str(certificate))).outcome == "ok"
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.warns(InsecureRequestWarning):
+        assert ended(make_client("simKey", address, False)).outcome == "ok"
 
 
 def test_names_that_cannot_be_resolved(make_client):

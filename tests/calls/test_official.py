@@ -15,7 +15,6 @@ from algoprof.errors import NotOffered
 ELSEWHERE = {"postJsonHelper", "getHelper", "getJsonHelper", "getStreamHelper", "patchHelper", "headHelper",
              "putHelper", "deleteHelper", "catCerts", "exit_handler"}  # fmt: skip
 """Methods that the official client says are used internally."""
-BUILDS = {"compile", "get_build", "get_build_logs", "get_builds", "info", "publish", "versions"}
 
 
 def public_methods(kind):
@@ -45,8 +44,6 @@ def client(platform, make_client):
 @pytest.mark.parametrize("name", sorted(public_methods(OfficialAlgorithm)))
 def test_an_algorithm_has_every_public_method(client, name):
     algo = client.algo("demo/Routes")
-    if name in BUILDS and not hasattr(algo, name):
-        pytest.skip("it comes with builds and versions")
     assert_compatible(getattr(algo, name), public_methods(OfficialAlgorithm)[name])
 
 

@@ -16,7 +16,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from requests.adapters import HTTPAdapter
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
@@ -89,7 +89,8 @@ class DeadlineAdapter(HTTPAdapter):
     def proxy_manager_for(self, proxy: str, **options: Any) -> PoolManager:
         """Return the pools for a proxy, of connections that keep the deadline."""
         manager: PoolManager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = _POOLS
+        if isinstance(manager, ProxyManager):  # SOCKS has pools of its own, which keep no deadline but get there
+            manager.pool_classes_by_scheme = _POOLS
         return manager
 
     def close(self) -> None:

@@ -92,7 +92,8 @@ class Instrumented:
             return self._post(url, *args, **options)
         platform, reference, wanted = asked
         with Attempt(platform, reference, wanted, 0.0, limited=False) as attempt:
-            attempt.request_bytes = len(options.get("data") or b"")
+            data = options.get("data")
+            attempt.request_bytes = len(data) if isinstance(data, bytes) else 0
             options["headers"] = {**attempt.headers, **(options.get("headers") or {})}
             try:
                 response = self._post(url, *args, **options)
@@ -111,7 +112,7 @@ def _asked(url: str, options: Mapping[str, Any]) -> tuple[Platform, Reference, O
     try:
         parts = urlsplit(url)
         before, route, path = parts.path.partition(_ROUTE)
-        if not route:
+        if not route or options.get("stream"):  # what somebody reads piece by piece is theirs to read
             return None
         reference = parse(f"{path}?{parts.query}")
         given = {name: str(value) for name, value in (options.get("params") or {}).items()}

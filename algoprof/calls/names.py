@@ -37,8 +37,12 @@ def addresses(host: str, port: int, seconds: float) -> list[str]:
             failure.append(socket.gaierror(socket.EAI_NONAME, "no such name"))
 
     thread = threading.Thread(target=look_up, name="algoprof-resolver", daemon=True)
-    thread.start()
-    thread.join(min(seconds, threading.TIMEOUT_MAX))
+    try:
+        thread.start()
+    except RuntimeError:  # the process may start no more threads
+        look_up()
+    else:
+        thread.join(min(seconds, threading.TIMEOUT_MAX))
     if failure:
         raise failure[0]
     if thread.is_alive():

@@ -11,6 +11,7 @@ import zlib
 
 import pytest
 
+from algoprof.calls.names import addresses
 from algoprof.errors import CallError, CallTimeout, PlatformError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -228,6 +229,17 @@ def test_the_deadline_holds_while_a_name_is_resolved(make_client, monkeypatch):
     assert raised.value.call.outcome == "client_timeout"
     assert raised.value.call.wall < 5
     assert len(asked) == 1
+
+
+def test_a_process_without_threads_resolves_by_itself(platform, make_client, monkeypatch):
+    def no_more(_):
+        raise RuntimeError("can't start new thread")
+
+    client = make_client("simKey", platform.address.replace("127.0.0.1", "localhost"))
+    with monkeypatch.context() as patch:
+        patch.setattr("algoprof.calls.names.threading.Thread.start", no_more)
+        assert addresses("localhost", 80, 1.0)
+    assert client.algo("demo/Hello").pipe(None).result == "hi"
 
 
 def test_each_address_of_a_name_is_tried(platform, make_client, monkeypatch):

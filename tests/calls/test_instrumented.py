@@ -1,6 +1,7 @@
 """The official client, instrumented: the same records, the same answers and exceptions, and as before when undone."""
 
 import functools
+import io
 
 import Algorithmia
 import pytest
@@ -72,6 +73,15 @@ def test_raw_and_void_and_what_is_no_call(platform, official):
         official.algo("demo/Routes").set_options(output=Algorithmia.algorithm.OutputType.void).pipe(1)
         official.postJsonHelper("/v1/users", {})
     assert [call.outcome for call in calls] == ["ok", "accepted"]
+
+
+def test_what_is_read_piece_by_piece_is_left_alone(platform, official):
+    with algoprof.instrument(official), algoprof.capture_calls() as calls:
+        url = f"{platform.address}/v1/algo/demo/Routes"
+        with official.requestSession.post(url, data=io.BytesIO(b"null"), stream=True) as response:
+            assert response.json()["result"] == "hi"
+        assert official.requestSession.post(url, data=io.BytesIO(b"null")).json()["result"] == "hi"
+    assert [call.outcome for call in calls] == ["ok"]
 
 
 def test_nobody_there_and_given_up(platform, official, monkeypatch):

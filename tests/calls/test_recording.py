@@ -1,6 +1,7 @@
 """Who is told of calls: whoever captures them in the calling context, one record per attempt, whatever the outcome."""
 
 import asyncio
+import contextvars
 import threading
 from typing import get_args
 
@@ -53,6 +54,14 @@ def test_a_capture_belongs_to_its_context(algo):
         thread.start()
         thread.join()
     assert len(outer) == 6, "a thread of its own has a context of its own"
+
+
+def test_a_capture_may_end_in_another_context(algo):
+    capture = algoprof.capture_calls()
+    calls = contextvars.Context().run(capture.__enter__)
+    capture.__exit__(None, None, None)
+    algo.pipe(None)
+    assert calls == []
 
 
 def test_the_split_is_known_where_the_server_tells_it(platform, algo):

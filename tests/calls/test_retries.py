@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import algoprof
-from algoprof.calls import recording
+from algoprof.calls import recording, retries
 from algoprof.calls.retries import Retries, retry_after
 from algoprof.errors import CallError, CallRefused, ConfigurationError, PlatformError, PlatformUnreachable
 from algoprof.profiles.calls import Call
@@ -18,7 +18,8 @@ AT_ONCE = {"Retry-After": "0"}
 
 
 @pytest.fixture
-def algo(platform, make_client):
+def algo(platform, make_client, monkeypatch):
+    monkeypatch.setattr(retries, "_FIRST", 0.01)
     return make_client("simKey", platform.address, retries=2).algo("demo/Routes").set_options(timeout=60)
 
 
@@ -165,7 +166,7 @@ def test_any_retry_after_has_a_meaning(text):
         assert seconds is None or seconds >= 0
 
 
-@pytest.mark.parametrize("retries", [-1, 21, 1.5, "2", True, None])
-def test_retries_that_cannot_be_meant_are_refused(make_client, retries):
+@pytest.mark.parametrize("count", [-1, 21, 1.5, "2", True, None])
+def test_retries_that_cannot_be_meant_are_refused(make_client, count):
     with pytest.raises(ConfigurationError, match="retries"):
-        make_client(retries=retries)
+        make_client(retries=count)

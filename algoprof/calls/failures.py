@@ -6,6 +6,7 @@ from algoprof.budgets import Budget
 from algoprof.calls.inputs import Flaw
 from algoprof.calls.platforms import Platform
 from algoprof.calls.protocol import Reply
+from algoprof.calls.references import parse
 from algoprof.errors import (
     AlgorithmException,
     CallError,
@@ -120,7 +121,7 @@ def _refusal(call: Call, platform: Platform, words: str) -> str:
 
 def _unpublished(call: Call) -> str:
     """Say which versions a reference does not reach, though they are there."""
-    _, _, version = call.algorithm.partition("/")[2].partition("/")
+    version = parse(call.algorithm).version
     if not version or version == "latest":
         return "without a version the newest public one is meant, and there may be none: try /latestPrivate or a hash"
     if re.fullmatch(r"[0-9a-f]{40}", version):

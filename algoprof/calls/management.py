@@ -36,7 +36,7 @@ class Management:
     def __init__(self, platform: Platform, reference: Reference, transport: Transport) -> None:
         self._platform = platform
         self._transport = transport
-        self.algorithm = f"{reference.owner}/{reference.name}"
+        self.algorithm = reference.algorithm
 
     def get(self, *path: str, query: Mapping[str, str] | None = None) -> Any:
         """Return the JSON value below the algorithm's own path.

@@ -57,7 +57,7 @@ def source(algorithm: str, address: str | None, data: Path | None) -> Iterator[S
             yield records
             return
     with client(api_address=address) as caller:
-        yield _Asked(caller.algo(f"{reference.owner}/{reference.name}"))
+        yield _Asked(caller.algo(reference.algorithm))
 
 
 def chosen(source: Source, build_id: str | None) -> Build:
@@ -100,7 +100,7 @@ class _Kept:
     def __init__(self, data: Path, reference: Reference) -> None:
         from algoprof.server.records import Records  # noqa: PLC0415  (needs what only a server needs)
 
-        self.name = f"{reference.owner}/{reference.name}"
+        self.name = reference.algorithm
         self._records = Records.find(data, self.name)
 
     @property
@@ -136,6 +136,6 @@ def _records(data: Path | None, reference: Reference) -> Source | None:
     if kept is not None and kept.known:
         return kept
     if data is not None:
-        name = f"{reference.owner}/{reference.name}"
+        name = reference.algorithm
         raise AlgoprofError(f"{data} knows no algorithm {name}; `algoprof serve DIR --data {data}` builds one there")
     return None

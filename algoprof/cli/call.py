@@ -90,7 +90,7 @@ def command(
     if record:
         destination.write(_json(_record(response)) + "\n")
     elif isinstance(result, bytes) and on_terminal:
-        kept = keep_binary(result, algo.reference.name)
+        kept = keep_binary(result, algo.reference.name or "result")
         click.echo(f"the result, {len(result):,} bytes of binary data, is in {kept}", err=True)
     else:
         destination.write(_shown(response, pretty=on_terminal))

@@ -106,4 +106,4 @@ def publish(
 def _asked(algorithm: str, address: str | None, data: Path | None) -> Iterator[Algorithm]:
     reference = parse(algorithm)
     with client(api_address=address or reference.address or None, data=data) as caller:
-        yield caller.algo(f"{reference.owner}/{reference.name}")
+        yield caller.algo(reference.algorithm)

@@ -18,6 +18,14 @@ def test_every_form_names_the_same_algorithm(owner, name, version, prefix):
     assert parse(str(found)) == Reference(owner, name, version)
 
 
+@given(st.uuids(), version, st.sampled_from(["", "algo://", "https://api.example.com/v1/algo/"]))
+def test_an_id_names_an_algorithm(identity, version, prefix):
+    found = parse(f"{prefix}{identity}/{version}")
+    assert (found.owner, found.name, found.version, found.algorithm) == (str(identity), "", version, str(identity))
+    assert str(found) == f"{identity}/{version}".rstrip("/")
+    assert parse(str(found)) == Reference(str(identity), "", version)
+
+
 @given(st.text() | st.from_regex(r"(algo://|https?://)?[\w./:%@#?&= -]*", fullmatch=True))
 def test_any_text_is_a_reference_or_one_sentence(text):
     try:

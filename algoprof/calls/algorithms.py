@@ -100,12 +100,14 @@ class Algorithm(ManagedAlgorithm, OfficialMethods):
             try:
                 return self._attempt(input, options, number)
             except CallError as error:
-                left = min(end - time.monotonic(), budget().remaining)
-                pause = self._retries.pause(error, number, left)
+                pause = self._retries.pause(error, number, min(end - time.monotonic(), budget().remaining))
                 if pause is None:
                     raise
-            time.sleep(pause)
-            options = replace(options, timeout=max(end - time.monotonic(), 0.001))
+                time.sleep(pause)
+                left = end - time.monotonic()
+                if left <= 0:  # it slept for longer than it was to
+                    raise
+            options = replace(options, timeout=left)
         raise AssertionError  # there is always a next number
 
     def _attempt(self, value: object, options: Options, number: int) -> Response:

@@ -1,6 +1,7 @@
 """The way in: `client(...)` and the `Client` that knows a platform."""
 
 import math
+import sys
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
@@ -30,8 +31,8 @@ def client(
 
     Args:
         api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for that server.
-        api_address: the platform's address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else the
-            public platform.
+        api_address: the platform's address; else `algoprof.apiAddress`, else `ALGORITHMIA_API`, else where
+            `algoprof serve` served last, else the public platform.
         ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own. False trusts
             whoever answers, which gives the key to whoever stands in between.
         bearer_token: a JWT, used where there is no key; else `ALGORITHMIA_BEARER_TOKEN`.
@@ -46,6 +47,8 @@ def client(
     >>> client("simSecret", "http://127.0.0.1:8080").algo("demo/Routes").set_options(timeout=60)
     <Algorithm demo/Routes at http://127.0.0.1:8080>
     """
+    if not api_address and data is None:
+        api_address = vars(sys.modules["algoprof"]).get("apiAddress")  # as the official client has it
     platform = locate(api_key, api_address, bearer_token, data=None if data is None else Path(data))
     if not isinstance(ca_cert, str | bool | None) or (isinstance(ca_cert, str) and not Path(ca_cert).exists()):
         raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")

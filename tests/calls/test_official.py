@@ -85,6 +85,8 @@ def test_the_default_client_follows_the_modules_settings(platform, monkeypatch):
     assert algoprof.getDefaultClient() is first
     monkeypatch.setattr(algoprof, "apiKey", "simSecond")
     assert algoprof.algo("demo/Hello").pipe("x").result == "hi"
+    with algoprof.client("simThird") as third:
+        assert third.address == platform.address
     assert [asked.headers["authorization"] for asked in platform.asked] == ["Simple simFirst", "Simple simSecond"]
     first.close()
     algoprof.getDefaultClient().close()

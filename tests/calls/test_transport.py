@@ -191,6 +191,19 @@ def test_a_proxy_is_used_for_other_machines_under_the_same_deadline(raw_server, 
     assert call.wall < 5
 
 
+def test_a_proxy_that_trickles_its_answer_to_connect_is_not_waited_for(raw_server, make_client, monkeypatch):
+    def script(connection, stop):
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nX-Slow: ")
+        while not stop.wait(0.02):
+            connection.sendall(b"x")
+
+    monkeypatch.setenv("https_proxy", raw_server(script))
+    call = ended(make_client("simKey", "https://platform.invalid", grace=0.1), timeout=0.2)
+    assert call.outcome == "client_timeout"
+    assert call.wall < 5
+
+
 def test_a_fork_gets_connections_of_its_own(platform, make_client):
     client = make_client("simKey", platform.address)
     assert ended(client).outcome == "ok"

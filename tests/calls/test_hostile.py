@@ -10,6 +10,8 @@ import threading
 import zlib
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from algoprof.calls.names import addresses
 from algoprof.errors import CallError, CallTimeout, PlatformError
@@ -115,6 +117,43 @@ def test_each_answer_is_a_typed_error_and_the_session_lives_on(raw_server, make_
     assert raised.value.call.outcome in ("platform_error", "unreachable")
     assert raised.value.call.wall < 50
     assert [algo.pipe(None).result for _ in range(2)] == [1, 1]
+
+
+PIECES = st.sampled_from(
+    [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.0 503 X\r\n", b"HTTP/9.9 999\r\n", b"\r\n",
+     b"\n", b"\0", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 9, 9\r\n",
+     b"Transfer-Encoding: chunked\r\n",
+     b"Transfer-Encoding: gzip, chunked\r\n", b"Content-Encoding: gzip\r\n", b"Retry-After: x\r\n", b"Location: //\r\n",
+     b"Content-Type: text/html; charset=nonsense\r\n", b"Set-Cookie: a=b; Domain=.\r\n", b"Connection: upgrade\r\n",
+     b" folded\r\n", b": nameless\r\n", b"\xff\xfe: \xff\r\n", b"5\r\nhello\r\n", b"0\r\n\r\n", b"5;x=y\r\n", GOOD,
+     b'{"error": {"message": null, "error_type": {}}}', b"<html>", gzip.compress(GOOD)],
+)  # fmt: skip
+
+
+def test_whatever_comes_is_a_response_or_a_typed_error(raw_server, make_client):
+    answers = []
+
+    def script(connection, stop):
+        read_request(connection)
+        connection.sendall(answers[-1])
+
+    algo = make_client("simKey", raw_server(script)).algo("demo/Hostile").set_options(timeout=60)
+    seen = set()
+
+    @given(st.lists(PIECES | st.binary(max_size=20), max_size=12).map(b"".join), st.booleans())
+    def check(answer, begins_well):
+        answers.append((OK if begins_well else b"") + answer)
+        try:
+            call, sentence = algo.pipe(None).call, ""
+        except CallError as error:
+            call, sentence = error.call, str(error)
+        assert "\n" not in sentence
+        seen.add(call.outcome)
+
+    check()
+    assert "platform_error" in seen
+    answers.append(whole(GOOD))
+    assert algo.pipe(None).result == 1
 
 
 CALLER = """

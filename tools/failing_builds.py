@@ -316,6 +316,18 @@ CASES = [
         "buildkit",
     ),
     # Those that succeed.
+    Case(
+        "succeeded_misfit",
+        {},
+        "RUN pip install requests==2.31.0\nRUN pip install urllib3==1.20",
+    ),
+    Case(
+        "succeeded_misfit_old_pip",
+        {"requirements.txt": "requests==2.20.0\nurllib3==1.25.0\n"},
+        _docker("3.6"),
+        "classic",
+        "3.6",
+    ),
     _asked("succeeded", "six==1.16.0\nrequests\nidna>=3\n", "classic", python="3.9"),
     _asked(
         "succeeded_buildkit",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from algoprof import delivery
@@ -18,6 +19,7 @@ from algoprof.profiles.builds import Build
 _HASH = re.compile(r"[0-9a-f]{40}")
 _SEMANTIC = re.compile(r"v?\d{1,9}(?:\.\d{1,9}){2}")
 _UNAVAILABLE = re.compile(r"(?i)\s*(?:build )?logs? (?:is |are )?(?:not available|unavailable)\b.{0,200}\s*")
+_SEARCHED = 200  # builds that are looked through for a commit, at each look
 _PAGE = 56  # what the official client asks for
 
 
@@ -93,12 +95,13 @@ class ManagedAlgorithm:
         return self._management.get("builds", build_id, "logs")
 
     def newest_build(self, commit: str = "") -> Build | None:
-        """Return the newest build, of a commit if one is given; None if there is none.
+        """Return the newest build, of a commit if one is given; None if it is not among the newest 200.
 
         Args:
             commit: a git hash, or its beginning.
         """
-        return next((build for build in self.builds() if build.commit.startswith(commit)), None)
+        newest = islice(self.builds(), _SEARCHED)
+        return next((build for build in newest if build.commit.startswith(commit)), None)
 
     def diagnose(self, build_id: str | None = None, *, requirements: str = "") -> Diagnosis:
         """Return why a build failed, as far as its log tells.

@@ -1,4 +1,7 @@
-"""Waiting for a build: looks at it now and then, more and more seldom, until it has ended."""
+"""Waiting for a build: looks at it now and then, more and more seldom, until it has ended.
+
+A platform that fails at some of these looks is asked again: a build takes minutes, and such trouble passes.
+"""
 
 import time
 from collections.abc import Callable
@@ -9,6 +12,7 @@ from algoprof.profiles.builds import Build
 LONGEST_BUILD = 3600.0
 """Seconds that a build is waited for at most, unless told otherwise."""
 
+_FAILURES = 5  # looks in a row that may fail
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks
 
 
@@ -33,11 +37,21 @@ def until_ended(
 
     Raises:
         BuildTimeout: if it has not ended by then.
-        ManagementError: if there is nothing to wait for.
+        ManagementError: if there is nothing to wait for, or the platform does not tell.
     """
-    began, pause = time.monotonic(), _FIRST_PAUSE
+    began, pause, failures = time.monotonic(), _FIRST_PAUSE, 0
     while True:
-        build = look(build_id)
+        try:
+            build = look(build_id)
+        except ManagementError as error:
+            failures += 1
+            left = began + timeout - time.monotonic()
+            if failures > _FAILURES or left <= 0 or not _passes(error):
+                raise
+            time.sleep(min(pause, left))
+            pause = min(_LONGEST_PAUSE, pause * 1.5)
+            continue
+        failures = 0
         elapsed = time.monotonic() - began
         tell(build, elapsed)
         if build is not None and build.ended:
@@ -49,3 +63,8 @@ def until_ended(
         time.sleep(max(0.0, min(pause, timeout - elapsed)))
         build_id = build.id if build else build_id
         pause = min(_LONGEST_PAUSE, pause * 1.5)
+
+
+def _passes(error: ManagementError) -> bool:
+    """Whether a failure may be over at the next look: no answer, too many questions, or a failure of the platform."""
+    return error.status is None or error.status == 429 or error.status >= 500

@@ -20,7 +20,7 @@ from algoprof.profiles.builds import Build
 
 _TIMED_OUT = 124  # as timeout(1) has it
 _EARLIER = 9  # builds whose durations say how long this one may take
-_SEARCHED = 1000  # builds that are looked through for a commit
+_SEARCHED = 200  # builds that are looked through for a commit
 
 
 @click.command()

@@ -104,6 +104,17 @@ def test_a_commit_that_is_not_yet_listed_is_waited_for(algo, owned):
     assert algo.wait(commit="abab").id == "b1"
 
 
+def test_a_platform_that_fails_for_a_moment_is_asked_again(algo, owned):
+    owned.will(f"{BUILDS}/b1", (503, {}), (429, {}), build("b1", "succeeded"))
+    assert algo.wait("b1").status == "succeeded"
+    owned.will(f"{BUILDS}/b1", (401, {}), build("b1", "succeeded"))
+    with pytest.raises(ManagementError, match="401"):
+        algo.wait("b1")
+    owned.will(f"{BUILDS}/b1", (503, {}))
+    with pytest.raises(ManagementError, match="503"):
+        algo.wait("b1", timeout=0.3)
+
+
 def test_waiting_ends_with_its_timeout(algo, owned):
     owned.will(f"{BUILDS}/b1", build("b1", "in-progress"))
     with pytest.raises(BuildTimeout, match=r"build b1 has not ended after 0\.01 s; wait longer") as raised:

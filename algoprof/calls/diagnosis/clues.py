@@ -198,6 +198,12 @@ CLUES = (
 )
 """The most telling ones first."""
 
+MISFIT = re.compile(
+    r"pip's dependency resolver does not currently take into account|^(?:ERROR: )?[\w.-]{1,100} [\w.!+]{1,60} "
+    r"(?:requires .{1,400}, (?:but you (?:have|will have)|which is not installed)|has requirement )"
+)
+"""What pip says of versions that do not fit together, and installs all the same."""
+
 RETRY = re.compile(
     r"WARNING: Retrying|Retrying \(Retry\(|Could not fetch URL|There was a problem confirming the ssl certificate"
     r"|connection broken by|Request-sent|too many 5\d\d error responses"

@@ -2,10 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from algoprof.calls.diagnosis import logs
 from algoprof.calls.diagnosis.advice import advise
-from algoprof.calls.diagnosis.clues import CLUES, INTERESTING, RETRY, TROUBLE
+from algoprof.calls.diagnosis.clues import CLUES, INTERESTING, MISFIT, RETRY, TROUBLE
 from algoprof.calls.diagnosis.findings import Found
 from algoprof.calls.diagnosis.logs import Line, Log, Step
 from algoprof.calls.diagnosis.packages import Packages
@@ -57,6 +58,7 @@ class _Reading:
         failed_package: the package that pip itself names as the one that failed.
         ignored: versions that were passed over, since they are for other Pythons.
         errors: lines that begin as an error does.
+        misfits: what was installed although it does not fit together.
         said: in what a package's setup printed, the line that says why it failed.
         saying: whether what it printed goes on.
     """
@@ -71,6 +73,7 @@ class _Reading:
     failed_package: str = ""
     ignored: str = ""
     errors: list[Line] = field(default_factory=list)
+    misfits: list[Line] = field(default_factory=list)
     said: str = ""
     saying: bool = False
 
@@ -102,22 +105,21 @@ def diagnose(log: str, *, requirements: str = "", status: str = "") -> Diagnosis
     outcome = _outcome(read, reading, status)
     packages = reading.packages
     unpinned = _unpinned(requirements) if requirements else packages.unpinned()
-    known = {
+    known: dict[str, Any] = {
         "python": packages.python,
         "unpinned": unpinned,
         "installed": packages.installed,
         "left_out": read.left_out,
     }
     if outcome == "succeeded":
-        advice = ("write what was installed down: `algoprof builds pin`",) if unpinned else ()
-        return Diagnosis("succeeded", "the build succeeded", advice=advice, **known)  # type: ignore[arg-type]
+        return _success(reading.misfits, known)
     if outcome == "unfinished":
         return Diagnosis(
             "unfinished",
             "the log ends before the build does: it is not yet finished, or the end of the log is missing",
             step=read.lines[-1].step,
             advice=("wait for it: `algoprof builds wait`",),
-            **known,  # type: ignore[arg-type]
+            **known,
         )
     found = _found(read, reading)
     words = advise(found)
@@ -133,7 +135,28 @@ def diagnose(log: str, *, requirements: str = "", status: str = "") -> Diagnosis
         evidence=tuple(_shown(text) for text in found.evidence),
         line=found.line,
         advice=words.advice,
-        **known,  # type: ignore[arg-type]
+        **known,
+    )
+
+
+def _success(misfits: list[Line], known: dict[str, Any]) -> Diagnosis:
+    """Return the diagnosis of a build that succeeded; pip installs what does not fit together, and only says so."""
+    told = [line for line in misfits if not line.text.startswith("ERROR: pip's dependency resolver")]
+    sentence = "the build succeeded"
+    if told:
+        words = told[0].text.removeprefix("ERROR: ").rstrip(".")
+        sentence += f", but what it installed does not fit together: {_shown(words)}"
+    advice = (
+        "install all requirements with one pip install, so that pip chooses versions that fit" if told else "",
+        "write what was installed down: `algoprof builds pin`" if known["unpinned"] else "",
+    )
+    return Diagnosis(
+        "succeeded",
+        sentence,
+        evidence=tuple(_shown(line.text) for line in told),
+        line=told[0].number if told else 0,
+        advice=tuple(filter(None, advice)),
+        **known,
     )
 
 
@@ -184,6 +207,9 @@ def _listen(line: Line, reading: _Reading) -> None:
 
 def _weigh(line: Line, reading: _Reading) -> None:
     text = line.text
+    if MISFIT.search(text):
+        reading.misfits.append(line)
+        return
     if RETRY.search(text):
         reading.retries.append(line)
         return

@@ -169,7 +169,7 @@ class _Reader:
             self._fail(self._step, int(end[1]) if end[1] else None)
             if end[1]:
                 return
-        elif command:
+        elif command and not (self._step and self._step.number):
             self._step = Step(command[1], line=number)
             self._steps.append(self._step)
             return

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import algoprof
 from algoprof.calls.client import client
 from algoprof.calls.resources import read_build, read_version
 from algoprof.errors import BuildNotFinished, BuildTimeout, LogsUnavailable, ManagementError
@@ -96,6 +97,26 @@ def test_a_build_is_waited_for_and_each_look_is_told(algo, owned):
     assert (ended.status, ended.duration) == ("succeeded", 90.5)
     assert [status for status, _ in told] == ["in-progress", "in-progress", "succeeded"]
     assert [elapsed for _, elapsed in told] == sorted(elapsed for _, elapsed in told)
+
+
+def test_a_build_that_was_waited_for_reaches_the_exporters(algo, owned):
+    kept: list[str] = []
+
+    class Keeping:
+        def export(self, batch):
+            kept.extend(f"{one.id} {one.status} {one.duration}" for one in batch.builds)
+
+        def shutdown(self, deadline):
+            pass
+
+    algoprof.configure(exporters=[Keeping()])
+    try:
+        owned.will(f"{BUILDS}/b1", build("b1", "failed"))
+        algo.wait("b1")
+        assert algoprof.flush(30) == 0
+        assert kept == ["b1 failed 90.5"]
+    finally:
+        algoprof.configure(exporters=[])
 
 
 def test_a_commit_that_is_not_yet_listed_is_waited_for(algo, owned):

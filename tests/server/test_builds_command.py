@@ -228,3 +228,43 @@ def test_versions_are_listed_read_and_published(builds, serve, project, tmp_path
     project("next", {"main.py": "def apply(input): return 2\n"})
     done = builds("publish", "local/next", "--minor", "--compile", "--data-dir", serving.data, **here)
     assert (done.returncode, done.stdout) == (0, "1.1.0\n"), done.stderr
+
+
+SLOW_BACKEND = """
+import pathlib, time
+
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+    while not pathlib.Path(GATE).exists():
+        time.sleep(0.02)
+    raise RuntimeError("set ROUTING_HOME first")
+"""
+
+
+def test_a_build_that_still_runs_is_told_so_and_waited_for(builds_here, project, tmp_path):
+    gate, data = tmp_path / "gate", tmp_path / "algoprof"
+    slow = project(
+        "slow",
+        {
+            "main.py": "def apply(input): ...\n",
+            "requirements.txt": "./vendor\n",
+            "vendor/pyproject.toml": "[build-system]\nrequires = []\nbuild-backend = 'backend'\nbackend-path = ['.']\n",
+            "vendor/backend.py": SLOW_BACKEND.replace("GATE", repr(str(gate))),
+        },
+    )
+    command = [sys.executable, "-m", "algoprof", "serve", str(slow), "--port", "0", "--data", str(data)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as serving:
+        try:
+            assert "building" in serving.stderr.readline()
+            assert builds_here("list", "local/slow").stdout.split()[1] == "in-progress"
+            told = builds_here("diagnose", "local/slow")
+            assert "not yet finished" in told.stdout
+            late = builds_here("wait", "local/slow", "--timeout", "0.1")
+            assert (late.returncode, late.stderr.count("in-progress")) == (124, 1)
+            assert "has not ended after 0.1 s; wait longer" in late.stderr
+            gate.touch()
+            ended = builds_here("wait", "local/slow")
+            assert ended.returncode == 1
+            assert "RuntimeError: set ROUTING_HOME first" in ended.stdout
+            assert "set ROUTING_HOME first" in serving.communicate(timeout=60)[1].splitlines()[-1]
+        finally:
+            serving.kill()

@@ -87,6 +87,21 @@ def test_versions_and_info_can_be_read(client):
     assert "Successfully installed" in info["compilation"]["output"]
 
 
+def test_a_build_is_compiled_and_published(serve, project):
+    directory = project("official", {"main.py": "def apply(input):\n    return 1\n"})
+    serving = serve(directory)
+    algo = serving.client().algo("local/official")
+    (directory / "main.py").write_text("def apply(input):\n    return 2\n")
+    assert algo.compile()["compilation"]["successful"] is True
+    assert algo.versions(published=False)["results"] == algo.versions()["results"]  # it sends no parameter for False
+    published = algo.publish(version_info={"version_type": "revision"})
+    assert published["version_info"]["semantic_version"] == "1.0.1"
+    assert algo.pipe(0).result == 2
+    with pytest.raises(Exception, match=r"Non-Algorithm related Failure: <Response \[400\]>"):
+        algo.publish()
+    serving.official.close()
+
+
 def test_the_error_log_can_be_read(client, server, capsys):
     request = server.call("demo/Adk", "fail")["request_id"]
     errors = client.get_algorithm_errors(client.algo("demo/Adk").get_algorithm_id())

@@ -4,16 +4,19 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
 from algoprof.calls.diagnosis import LARGEST, Diagnosis, diagnose, pinned
 from algoprof.cli.build_sources import Source, addressed, chosen, kept, source
 from algoprof.cli.output import Output
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import printable, shortened
 from algoprof.errors import AlgoprofError, LogsUnavailable
 from algoprof.profiles.builds import Build
 
+_LARGEST_FILE = 64 * 1024 * 1024  # bytes; the diagnosis reads the ends of what is larger than `LARGEST`
+_LONGEST_STEP = 160  # characters of a command that are shown
 _EARLIER = 50  # builds that are looked through for one that installed something
 _USED_AGAIN = re.compile(r"environment (?P<key>\w+): made before")
 _EXAMPLES = """\b
@@ -118,7 +121,7 @@ def show_diagnosis(found: Diagnosis, build: Build | None = None) -> None:
         lines.append(f"  package: {f'{found.package} {found.version}'.strip()}")
     if found.step is not None:
         code = f" (exit status {found.exit_code})" if found.exit_code else ""
-        lines.append(f"  step: {found.step}{code}")
+        lines.append(f"  step: {shortened(str(found.step), _LONGEST_STEP)}{code}")
     lines += [
         f"  line {found.line}: {text}" if number == 0 else f"    {text}" for number, text in enumerate(found.evidence)
     ]
@@ -135,14 +138,21 @@ def show_diagnosis(found: Diagnosis, build: Build | None = None) -> None:
 def _given(what: str) -> str | None:
     """Return the log on stdin or in a file; None if an algorithm is meant."""
     if what == "-":
-        return sys.stdin.buffer.read(4 * LARGEST).decode(errors="replace")
+        return _whole(sys.stdin.buffer, "stdin")
     path = Path(what)
     if path.exists() and not path.is_dir():
         with path.open("rb") as file:
-            return file.read(4 * LARGEST).decode(errors="replace")
+            return _whole(file, what)
     if path.suffix in (".log", ".txt", ".out"):  # no algorithm's name has a dot
         raise AlgoprofError(f"there is no file {what}; name one that holds a log, or an algorithm, OWNER/NAME")
     return None
+
+
+def _whole(file: BinaryIO, name: str) -> str:
+    content = file.read(_LARGEST_FILE + 1)
+    if len(content) > _LARGEST_FILE:
+        raise AlgoprofError(f"{name} is over {_LARGEST_FILE:,} bytes: give its end, as tail -c {LARGEST} does")
+    return content.decode(errors="replace")
 
 
 def _installing(asked: Source, build_id: str | None) -> Diagnosis:

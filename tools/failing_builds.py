@@ -12,6 +12,7 @@ from typing import Literal
 
 _INSTALL = "RUN pip install -r requirements.txt"
 _SIX = "8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"  # the wheel's hash
+_APT = "apt-get -o Acquire::http::Proxy=http://127.0.0.1:9 install -y --download-only --no-install-recommends"
 _SYSTEM_PIP = "/usr/bin/python3 -m pip install --break-system-packages"
 _COMPILERS = (r"(.*-)?(gcc|g\+\+|cc|c\+\+|clang|cpp)(-\d+)?", r"c89.*|c99.*")
 
@@ -220,6 +221,14 @@ CASES = [
     _packaged("backend_missing", "", _project('["six"]', "nothing.build"), "buildkit", pip="==26.0"),
     _packaged("build_requirement_missing", "", _project('["algoprof-no-such-package"]'), "classic"),
     _packaged("nothing_to_install", "", {"routing.py": ""}, "classic"),
+    _packaged(
+        "two_packages_in_one",
+        "",
+        {**_project('["setuptools"]'), "routing/__init__.py": "", "cities/__init__.py": ""},
+        "buildkit",
+        python="3.13",
+    ),
+    _packaged("pkg_resources_gone", _setup(before="import pkg_resources"), style="classic", python="3.13"),
     # What the requirements say.
     _asked("single_equals_sign", "six\nrequests=2.31.0\n", "classic"),
     _asked("single_equals_sign_new_pip", "six\nrequests=2.31.0\n", "buildkit", pip="==26.0"),
@@ -255,6 +264,8 @@ CASES = [
     _asked("download_broken_off", "-i INDEX/200\nsix==1.16.0\n", "classic", python="3.10"),
     _asked("download_incomplete", "-i INDEX/200\nsix==1.16.0\n", "buildkit", pip="==26.0"),
     _asked("file_gone", "INDEX/404/routing-1.2.tar.gz\n", "buildkit"),
+    _asked("file_unreachable", "http://127.0.0.1:9/routing-1.2.tar.gz\n", "buildkit", pip="==26.0"),
+    Case("apt_unreachable", {}, _docker("3.11", f"RUN {_APT} libgeos-dev"), "classic"),
     _asked("git_unreachable", "git+http://127.0.0.1:9/routing.git@v1\n", "classic"),
     Case(
         "git_missing",

@@ -65,8 +65,10 @@ FAILED = [
     Expected("setup_imports_numpy", "module_missing", "routing", says="imports numpy"),
     Expected("distutils_gone", "module_missing", "routing", says="distutils"),
     Expected("backend_missing", "module_missing", "routing", says="nothing.build"),
+    Expected("pkg_resources_gone", "module_missing", "routing", says="setuptools<81"),
     Expected("module_missing", "module_missing", step=5, says="add routing to the requirements"),
     Expected("deprecated_name", "metadata_failed", "sklearn", "0.0.post12", says="replace sklearn by scikit-learn"),
+    Expected("two_packages_in_one", "metadata_failed", "routing", says="Multiple top-level packages"),
     Expected("setup_raises", "metadata_failed", "routing", says="RuntimeError: set ROUTING_HOME first"),
     Expected("setup_for_python_2", "metadata_failed", "routing", says="written for Python 2"),
     Expected("setup_uses_2to3", "metadata_failed", "routing", says="written for Python 2"),
@@ -88,6 +90,8 @@ FAILED = [
     Expected("index_silent", "network", "six", step=NOTHING, says="no answer came in time"),
     Expected("certificate_unknown", "network", "six", "1.16.0", NOTHING, says="its certificate is not trusted"),
     Expected("file_gone", "network", "routing", "1.2", says="there is no such file"),
+    Expected("file_unreachable", "network", "routing", "1.2", says="the file's address could not be read"),
+    Expected("apt_unreachable", "network", says="apt-get's source of packages could not be read: nothing answers"),
     Expected("git_unreachable", "network", "routing", says="the repository could not be read"),
     # pip itself tells neither of these from a package that is not there
     Expected(

@@ -147,7 +147,9 @@ CLUES = (
         r"HTTP error (?P<what>\d{3}) while getting (?P<url>\S{1,500})",
         r"fatal: unable to access '(?P<url>[^']{1,500})'",
         r"fatal: (?:repository '(?P<url>[^']{1,500})' (?:not found|does not exist)|Could not read from remote)",
-        r"ERROR: Could not install packages due to an (?:OSError|EnvironmentError): HTTPS?ConnectionPool",
+        r"ERROR: Could not install packages due to an (?:OSError|EnvironmentError): HTTPS?ConnectionPool"
+        r"(?:.{0,200} with url: (?P<url>\S{1,300}))?",
+        r"^E: Failed to fetch (?P<url>\S{1,300})",
         r"(?:ReadTimeoutError|ConnectTimeoutError|IncompleteRead|ProtocolError|ConnectionResetError)\b(?!.{0,300}Retry\()",
         r"ERROR: .{0,200}(?:Max retries exceeded|Read timed out|Connection broken|Connection reset)",
         r"incomplete-download|Download failed after|error: remote-fetch-failed|RemoteDisconnected",

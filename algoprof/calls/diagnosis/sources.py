@@ -96,6 +96,14 @@ def module_missing(found: Found) -> Words:
                 f"build with a Python before {gone}",
             ),
         )
+    if module == "pkg_resources":
+        return Words(
+            f"{found.named} needs the module pkg_resources, which newer versions of setuptools no longer have",
+            (
+                f"take a newer version of {found.package}, or" if found.package else "",
+                "build with an older one: a line setuptools<81 in a file that PIP_CONSTRAINT names",
+            ),
+        )
     name = hints.DISTRIBUTIONS.get(normal(module), module)
     if not module:
         return Words(

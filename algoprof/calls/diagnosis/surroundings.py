@@ -52,9 +52,14 @@ def network(found: Found) -> Words:
         why, what = "there is no such file", "correct the address"
     elif number:
         why, what = f"it answered with HTTP {number}", "build again later: it is the index that fails"
-    git = any("fatal: " in text for text in found.evidence)
-    file = "HTTP error" in (found.evidence or ("",))[0]
-    source = "the repository" if git else "the file's address" if file else "the package index"
+    told = (found.evidence or ("",))[0]
+    source = "the package index"
+    if "fatal: " in told:
+        source = "the repository"
+    elif told.startswith("E: "):
+        source = "apt-get's source of packages"
+    elif "HTTP error" in told or "Could not install packages due to" in told:
+        source = "the file's address"
     wanted = f" for {found.named}" if found.package else ""
     return Words(f"{source} could not be read{wanted}{f': {why}' if why else ''}", (what,))
 

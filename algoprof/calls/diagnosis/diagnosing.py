@@ -231,9 +231,7 @@ def _outcome(read: Log, reading: _Reading, status: str) -> Outcome:
     if read.ended:
         return read.ended
     last = read.lines[-1].text
-    if reading.packages.installed and not reading.errors and (last == "succeeded" or _near_the_end(read)):
-        return "succeeded"
-    if last == "succeeded":
+    if last == "succeeded" or (reading.packages.installed and not reading.errors and _near_the_end(read)):
         return "succeeded"
     if reading.line is not None or reading.errors or last.startswith(("error", "ERROR")):
         return "failed"

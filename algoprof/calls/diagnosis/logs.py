@@ -13,7 +13,7 @@ _MOST_LINES = 40_000
 _LONGEST_LINE = 4_000  # characters; the middle of a longer one is left out
 _KEPT_END = 1_000
 
-_CREDENTIALS = re.compile(r"://[^/@\s]{1,200}@")
+_CREDENTIALS = re.compile(r"://[^/@\s]{1,4000}@")
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d[.,]?\d{0,9}(?:Z|[+-]\d\d:?\d\d)? ")
@@ -89,7 +89,6 @@ def read(text: str) -> Log:
     """
     left_out = max(0, len(text) - LARGEST)
     if left_out:
-        # The marker keeps the numbers of the lines before it true; those after it count from the lines left out.
         begin, end = _HEAD, _HEAD + left_out
         skipped = text.count("\n", begin, end)
         numbered = [*_numbered(text[:begin], 1), *_numbered(text[end:], 1 + text.count("\n", 0, begin) + skipped)]
@@ -104,14 +103,14 @@ def _numbered(text: str, first: int) -> Iterator[tuple[int, str]]:
     """Yield the lines that are not empty with their numbers; passwords in addresses go no further than here."""
     for number, raw in enumerate(text.split("\n"), first):
         line = raw.rstrip("\r").rpartition("\r")[2]  # what a progress bar showed last
+        if "@" in line:
+            line = _CREDENTIALS.sub("://***@", line)
         if len(line) > _LONGEST_LINE:
             line = f"{line[: _LONGEST_LINE - _KEPT_END]} ... {line[-_KEPT_END:]}"
         line = _ANSI.sub("", line).rstrip()
         stamp = _TIMESTAMP.match(line)
         if stamp:
             line = line[stamp.end() :]
-        if "@" in line:
-            line = _CREDENTIALS.sub("://***@", line)
         if line:
             yield number, line
 

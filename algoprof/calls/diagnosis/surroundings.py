@@ -67,7 +67,7 @@ def network(found: Found) -> Words:
 def disk_full(found: Found) -> Words:
     """Say where the space ended."""
     return Words(
-        f"there was no space left on the disk, at {found.named}",
+        f"there was no space left on the disk{_at(found)}",
         (
             "take the smaller variant of what is large: opencv-python-headless, tensorflow-cpu, torch for the CPU",
             "let pip keep no cache: pip install --no-cache-dir",
@@ -81,13 +81,17 @@ def memory(found: Found) -> Words:
     killed = found.reason is Reason.killed
     what = "something killed the build, most likely for want of memory" if killed else "there was no memory left"
     return Words(
-        f"{what}, at {found.named}",
+        f"{what}{_at(found)}",
         (
             *from_source(found),
             "let fewer compilers run at once: MAKEFLAGS=-j1, MAX_JOBS=1",
             "give the build more memory",
         ),
     )
+
+
+def _at(found: Found) -> str:
+    return f", at {found.named}" if found.package else ""
 
 
 def permission_denied(found: Found) -> Words:

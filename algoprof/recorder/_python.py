@@ -17,6 +17,7 @@ from algoprof.recorder.layout import (
     NODE_RECURSIONS,
     NODE_SHORTEST,
     NODE_TOTAL,
+    WORD,
 )
 from algoprof.recorder.tasks import current_task
 
@@ -35,7 +36,7 @@ _FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
 _TO = tuple(bisect_left(BOUNDS_NS, 1 << bits) for bits in range(128))
 
 # An open entry: nothing yet in its first word, start, parent's row, attributes (none yet), span and parent's span.
-_write_open = struct.Struct("=8x5q").pack_into
+_write_open = struct.Struct(f"8x5{WORD}").pack_into
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 _modules = sys.modules

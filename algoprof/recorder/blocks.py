@@ -133,7 +133,7 @@ class Block:
         return start
 
 
-_NO_ROW = memoryview(bytes(at.NODE_BYTES)).cast("q")
+_NO_ROW = memoryview(bytes(at.NODE_BYTES)).cast(at.WORD)
 
 
 def _offsets(start: int, count: int, size: int) -> list[int]:

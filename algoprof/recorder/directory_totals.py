@@ -241,7 +241,7 @@ class _Mapped:
         finally:
             os.close(handle)
         self.bytes = memoryview(self._map)
-        self.words = self.bytes.cast("q")
+        self.words = self.bytes.cast(at.WORD)
         if self.words[at.HEADER_MAGIC] != at.MAGIC or self.words[at.HEADER_VERSION] != at.VERSION:
             self.__exit__()
             raise Unfit

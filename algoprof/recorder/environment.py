@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _FRESH_NS = 5_000_000  # files are not read again for so long: runs may be shorter than that
 _MILLION = 1_000_000
-_NOTHING = memoryview(b"\xff" * at.ENVIRONMENT_WORDS * 8).cast("q")  # -1 everywhere
+_NOTHING = memoryview(b"\xff" * at.ENVIRONMENT_WORDS * 8).cast(at.WORD)  # -1 everywhere
 _COUNTERS = range(at.ENVIRONMENT_COUNTERS, at.ENVIRONMENT_COUNTERS_END)
 _PEAKS = (at.ENVIRONMENT_MEMORY_PEAK, at.ENVIRONMENT_GROUP_PEAK, at.ENVIRONMENT_GC_LONGEST)
 

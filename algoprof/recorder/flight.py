@@ -39,7 +39,7 @@ class FlightFile:
         """Name, module and line of each number."""
         self._map = self._made(path) if path else mmap.mmap(-1, at.FILE_BYTES)
         self.bytes = memoryview(self._map)
-        self.words = self.bytes.cast("q")
+        self.words = self.bytes.cast(at.WORD)
         self._write_header()
 
     def _made(self, path: str) -> mmap.mmap:

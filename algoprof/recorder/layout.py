@@ -23,8 +23,14 @@ row.
 
 import struct
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
 MAGIC = int.from_bytes(b"ALGOPROF", "little")
 VERSION = 1
+WORD: "Literal['l', 'q']" = "l" if struct.calcsize("l") == 8 else "q"
+"""How `struct` and `memoryview` call a word: of two names for it, a C long's is the one they convert faster."""
 
 SEGMENT_BYTES = 64 * 1024
 SEGMENT_COUNT = 768

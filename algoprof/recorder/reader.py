@@ -82,7 +82,7 @@ def read_view(
     parts_only: bool = False,
 ) -> Flight:
     """Read a mapped flight file, or just the run of one serial, or just the parts of other processes' runs."""
-    with view.cast("q") as words:
+    with view.cast(at.WORD) as words:
         if words[at.HEADER_MAGIC] != at.MAGIC:
             raise ProfileFileError(path, "not a flight file, or one whose process died while it was made")
         if words[at.HEADER_VERSION] != at.VERSION:
@@ -109,7 +109,7 @@ def read_run(
         names: every name of the file.
         sampled: the nodes of its stack samples, by the first segment of their tree.
     """
-    with view.cast("q") as words:
+    with view.cast(at.WORD) as words:
         reading = _Reading(view, words, alive=True, at_ns=None, serial=words[slot + at.RUN_SERIAL])
         return reading.run(slot * 8, [row * 8 for row in rows], names, sampled)
 

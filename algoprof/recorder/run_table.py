@@ -375,7 +375,7 @@ class RunTable:
         self._free.append(run.slot)
 
 
-_NO_RUN = memoryview(bytes(at.RUN_BYTES)).cast("q")
+_NO_RUN = memoryview(bytes(at.RUN_BYTES)).cast(at.WORD)
 _NOBODY = object()  # no task is this one, so nothing is nested in an anchor
 
 

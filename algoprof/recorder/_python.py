@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from algoprof.recorder.run_table import RunState
     from algoprof.recorder.suspensions import Held, Steps
 
-# For a duration of so many bits, the part of the bounds to search.
+# For a duration of so many bits: where the bounds to search begin, and those.
 _FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
-_TO = tuple(bisect_left(BOUNDS_NS, 1 << bits) for bits in range(128))
+_OCTAVES = tuple(BOUNDS_NS[start : bisect_left(BOUNDS_NS, 1 << bits)] for bits, start in enumerate(_FROM))
 
 # An open entry: nothing yet in its first word, start, parent's row, attributes (none yet), span and parent's span.
 _write_open = struct.Struct(f"8x5{WORD}").pack_into
@@ -96,13 +96,13 @@ class Occurrence:
     """One open occurrence of a section. What few of them have is kept in the class until it is set."""
 
     __slots__ = (
-        "__dict__", "above", "closed", "entry", "hosts", "name", "plain", "row", "scope", "span", "started",
+        "__dict__", "above", "closed", "entry", "home", "name", "plain", "row", "scope", "span", "started",
     )  # fmt: skip
 
     above: "Occurrence | None"
     closed: bool
     entry: int  # word offset of its open entry
-    hosts: bool  # whether sections are nested in it with nothing to see to
+    home: "Block | None"  # in whose thread sections are nested in it with nothing to see to; None once it is closed
     name: int
     plain: bool  # whether there is nothing to see to when it is left, but to count it
     row: Row
@@ -150,7 +150,7 @@ class Writer(ColdWriter):
         """
         ended = ended or monotonic_ns()
         if not occurrence.closed and not self.inherited:
-            occurrence.closed = True
+            occurrence.closed, occurrence.home = True, None
             self.leave_slowly(occurrence, ended, error)
             occurrence.row.reload(self.flight.words)
 
@@ -203,40 +203,33 @@ class SectionBase:
         """Open an occurrence, and return it; None if the recorder failed, which is counted."""
         try:
             writer = self.writer
-            if writer is None or writer is not _active:
+            if writer is not _active:
                 writer = self.resolve()
             number = self.number
-            above = _innermost()
+            above: Any = _innermost()
             try:
                 here = _threads.block
-            except AttributeError:  # the first of its thread
+                row = above.row.children[number]
+            except (AttributeError, KeyError):  # the first in its thread, outside of everything, or of its name there
                 return writer.enter(number, self.attributes)
             scope = current_task() if "asyncio.tasks" in _modules else None
-            if (
-                above is None
-                or above.closed
-                or not above.hosts
-                or above.scope is not scope
-                or (parent := above.row).run.ended
-                or (row := parent.children.get(number)) is None
-                or row.block is not here
-                or not (opens := here.opens)
-            ):
+            if above.home is not here or above.scope is not scope or row.run.ended or not here.opens:
                 return writer.enter(number, self.attributes)
             occurrence = Occurrence()
             occurrence.above = above
             occurrence.name = number
             occurrence.row = row
             occurrence.scope = scope
+            occurrence.home = here
             occurrence.closed = False
-            occurrence.hosts = occurrence.plain = True
-            occurrence.entry = entry = opens.pop()
+            occurrence.plain = True
+            occurrence.entry = entry = here.opens.pop()
             occurrence.span = span = _next_span()
             if _MUST_HOLD:
                 _ = copy_context()
             _set_innermost(occurrence)
             occurrence.started = started = monotonic_ns()
-            _write_open(_data, entry * 8, started, parent.reference, 0, span, above.span)
+            _write_open(_data, entry * 8, started, above.row.reference, 0, span, above.span)
             if self.attributes:
                 writer.keep_attributes(occurrence, self.attributes)
             _words[entry] = row.link
@@ -250,54 +243,13 @@ class SectionBase:
 
     def leave(self, opened: Occurrence | None, error: BaseException | None) -> None:
         """Close what `enter` opened."""
-        ended = monotonic_ns()
         if opened is None:
             if error is not None:
                 self._abandon()
-            return
-        try:
-            try:
-                here = _threads.block
-            except AttributeError:  # it was opened in another thread, and this one has opened nothing
-                opened.row.run.writer.leave(opened, error, ended)
-                return
-            row = opened.row
-            elapsed = ended - opened.started
-            if (
-                opened.closed
-                or not opened.plain
-                or error is not None
-                or row.run.ended
-                or elapsed > row.longest
-                or row.block is not here
-            ):
-                row.run.writer.leave(opened, error, ended)
-                return
-            opened.closed = True
-            if _innermost() is opened:
-                if _MUST_HOLD:
-                    _ = copy_context()
-                _set_innermost(opened.above)
-            words = _words
-            node = row.offset
-            octave = elapsed.bit_length()
-            bucket = row.histogram_at + bisect_left(BOUNDS_NS, elapsed, _FROM[octave], _TO[octave])
-            words[node] = sequence = row.sequence + 1
-            words[row.count_at] = row.count = row.count + 1
-            words[row.total_at] = row.total = row.total + elapsed
-            words[bucket] += 1
-            words[opened.above.row.nested_at] += elapsed  # type: ignore[union-attr]  # it is nested in it
-            if elapsed < row.shortest:
-                words[node + NODE_SHORTEST] = row.shortest = elapsed
-            entry = opened.entry
-            words[entry] = 0
-            words[node] = row.sequence = sequence + 1
-            here.opens.append(entry)
-        except BaseException as fault:
-            opened.row.run.writer.mend(opened)
-            if not isinstance(fault, Exception):
-                raise
-            self.fault()  # the profiler never breaks the program
+        elif opened is _innermost():
+            SectionBase.__exit__(self, None, error, None)
+        else:
+            self._close(opened, error)
 
     def __enter__(self) -> "Self":
         caller = _frame(1)
@@ -308,13 +260,52 @@ class SectionBase:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
-        writer = self.writer
-        if writer is not None and writer is _active and not _holds:
-            opened = _innermost()
-            if opened is not None and opened.name == self.number and not opened.closed:
-                self.leave(opened, error)
-                return
-        self._leave_slowly(_frame(1), error)
+        ended = monotonic_ns()
+        opened = _innermost() if self.writer is _active else None
+        if (
+            opened is None
+            or opened.name != self.number
+            or opened.closed
+            or (_holds and (_frame(1) in _holds or not opened.plain))
+        ):
+            self._leave_slowly(_frame(1), error)
+            return
+        row = opened.row
+        above = opened.above
+        elapsed = ended - opened.started
+        try:
+            here = _threads.block
+        except AttributeError:  # it was opened in another thread, and this one has opened nothing
+            here = None
+        if not opened.plain or error is not None or row.run.ended or elapsed > row.longest or row.block is not here:
+            self._close(opened, error, ended)
+            return
+        try:
+            opened.closed = True
+            opened.home = None
+            if _MUST_HOLD:
+                _ = copy_context()
+            _set_innermost(above)
+            words = _words
+            node = row.offset
+            octave = elapsed.bit_length()
+            bucket = row.histogram_at + _FROM[octave] + bisect_left(_OCTAVES[octave], elapsed)
+            words[node] = sequence = row.sequence + 1
+            words[row.count_at] = row.count = row.count + 1
+            words[row.total_at] = row.total = row.total + elapsed
+            words[bucket] += 1
+            words[above.row.nested_at] += elapsed  # type: ignore[union-attr]  # it is nested in it
+            if elapsed < row.shortest:
+                words[node + NODE_SHORTEST] = row.shortest = elapsed
+            entry = opened.entry
+            words[entry] = 0
+            words[node] = row.sequence = sequence + 1
+            here.opens.append(entry)
+        except BaseException as fault:
+            row.run.writer.mend(opened)
+            if not isinstance(fault, Exception):
+                raise
+            self.fault()  # the profiler never breaks the program
 
     def __aenter__(self) -> "Any":
         caller = _frame(1)
@@ -325,19 +316,23 @@ class SectionBase:
         return ready(self)
 
     def __aexit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> "Any":
-        self._leave_slowly(_frame(1), error)
+        caller = _frame(1)
+        if caller in _holds:
+            self._leave_slowly(caller, error)
+        else:
+            SectionBase.__exit__(self, kind, error, traceback)
         return ready(None)
 
     def _abandon(self) -> None:
         """Undo an enter that was cut short."""
-        if self.writer is not None and self.writer is _active:
+        if self.writer is _active:
             self.writer.abandon(self.number)
 
     def _enter_held(self, caller: "FrameType") -> None:
         """Open an occurrence in the body of a generator."""
         try:
             writer = self.writer
-            if writer is None or writer is not _active:
+            if writer is not _active:
                 writer = self.resolve()
             writer.enter_held(self.number, self.attributes, caller)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
@@ -351,12 +346,27 @@ class SectionBase:
         try:
             if writer.holds and writer.leave_held(self.number, caller, error):
                 return
-            self.leave(writer.innermost(self.number), error)
+            opened = writer.innermost(self.number)
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
+            return
+        if opened is not None:
+            self._close(opened, error)
+
+    def _close(self, opened: Occurrence, error: BaseException | None, ended: int = 0) -> None:
+        """Close an occurrence, wherever it is closed from and whatever it is."""
+        writer = opened.row.run.writer
+        try:
+            writer.leave(opened, error, ended)
+        except BaseException as fault:
+            writer.mend(opened)
+            if not isinstance(fault, Exception):
+                raise
+            self.fault()  # the profiler never breaks the program
 
 
-_active: Writer | None = None
+_NOBODY: "Any" = object()  # no section is bound to it
+_active: Writer = _NOBODY
 # What the hot paths use of it.
 _words: memoryview
 _data: memoryview
@@ -374,7 +384,7 @@ def activate(writer: Writer | None) -> None:
         _words, _data, _threads = writer.flight.words, writer.flight.bytes, writer.threads
         _innermost, _set_innermost, _next_span = writer.current.get, writer.current.set, writer.next_span
         _holds = writer.holds
-    _active = writer
+    _active = _NOBODY if writer is None else writer
 
 
 def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]", nothing: object) -> "Any":  # noqa: ARG001  (the twin's)

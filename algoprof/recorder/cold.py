@@ -68,6 +68,7 @@ class ColdWriter:
         block = self.block()
         root = self.make(run.name, self.current.get())
         row = self.make_row(block, run, run.name, None, 0)
+        root.home = block
         return self.open(root, row, None, attributes)
 
     def make(self, name: int, above: "Occurrence | None") -> "Occurrence":
@@ -77,7 +78,7 @@ class ColdWriter:
         made.scope = self.scope()
         made.flags = 0
         made.closed = made.plain = False
-        made.hosts = True
+        made.home = None
         return made
 
     def open(
@@ -106,7 +107,7 @@ class ColdWriter:
             self.set_current(own)
         occurrence = self.enter(name, attributes)
         occurrence.held = Held(frame, before, waited(occurrence.above))
-        occurrence.hosts = False
+        occurrence.home = None
         self.holds[frame] = occurrence
         return occurrence
 
@@ -246,7 +247,7 @@ class ColdWriter:
         top = self.current.get()
         if top is None or top.closed or top.name != name or not top.row.depth or self.inherited:
             return
-        top.closed = True
+        top.closed, top.home = True, None
         self.set_current(top.above)
         self._words[top.entry] = 0
         if top.row.block is self.block():
@@ -349,10 +350,11 @@ class ColdWriter:
             if not above.folding:
                 parent.folds[name] = outer
             occurrence.flags |= at.RECURSIVE
-            occurrence.folding, occurrence.hosts = True, False
+            occurrence.folding = True
             occurrence.names = names or _open_names(above)
             return outer
-        occurrence.folding, occurrence.hosts = above.folding, not above.folding
+        occurrence.folding = above.folding
+        occurrence.home = None if above.folding else block
         occurrence.names = names if names is None or name in names else names | {name}
         if occurrence.flags & at.NESTED:
             row = parent.children.get(name)

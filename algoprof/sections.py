@@ -146,8 +146,9 @@ def section(name: "Any", /, **attributes: object) -> "Any":  # type: ignore[no-r
     if type(name) is str:
         if DISABLED:
             return _NO_SECTION
-        found = _named.get(name)
-        if found is None:
+        try:
+            found = _named[name]
+        except KeyError:
             found = Section(name, None, caller(2))
             if len(_named) < _NAMED_LIMIT:
                 _named[name] = found

@@ -4,6 +4,7 @@ import struct
 import sys
 from bisect import bisect_left
 from contextvars import copy_context
+from itertools import pairwise
 from time import monotonic_ns
 
 from algoprof.profiles.buckets import BOUNDS_NS
@@ -31,9 +32,9 @@ if TYPE_CHECKING:
     from algoprof.recorder.run_table import RunState
     from algoprof.recorder.suspensions import Held, Steps
 
-# For a duration of so many bits: where the bounds to search begin, and those.
-_FROM = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(128))
-_OCTAVES = tuple(BOUNDS_NS[start : bisect_left(BOUNDS_NS, 1 << bits)] for bits, start in enumerate(_FROM))
+# For a duration of so many bits: the first of its buckets, and the bounds to search from there.
+_FIRST = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(129))
+_OCTAVES = tuple((first, BOUNDS_NS[first:end]) for first, end in pairwise(_FIRST))
 
 # An open entry: nothing yet in its first word, start, parent's row, attributes (none yet), span and parent's span.
 _write_open = struct.Struct(f"8x5{WORD}").pack_into
@@ -288,8 +289,8 @@ class SectionBase:
             _set_innermost(above)
             words = _words
             node = row.offset
-            octave = elapsed.bit_length()
-            bucket = row.histogram_at + _FROM[octave] + bisect_left(_OCTAVES[octave], elapsed)
+            first, bounds = _OCTAVES[elapsed.bit_length()]
+            bucket = row.histogram_at + first + bisect_left(bounds, elapsed)
             words[node] = sequence = row.sequence + 1
             words[row.count_at] = row.count = row.count + 1
             words[row.total_at] = row.total = row.total + elapsed

@@ -84,6 +84,7 @@ def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
     body = bytearray()
     status = response.status_code
     too_large = NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes", status)
+    response.raw.enforce_content_length = True  # urllib3 before 2 takes a part for the whole
     try:
         for chunk in response.raw.stream(_CHUNK, decode_content=False):
             body += chunk

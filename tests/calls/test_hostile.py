@@ -119,6 +119,22 @@ def test_each_answer_is_a_typed_error_and_the_session_lives_on(raw_server, make_
     assert [algo.pipe(None).result for _ in range(2)] == [1, 1]
 
 
+def test_the_session_lives_on_after_a_deadline(raw_server, make_client):
+    first = threading.Event()
+
+    def script(connection, stop):
+        if first.is_set():
+            good_for_ever(connection)
+            return
+        first.set()
+        body_byte_by_byte(connection, stop)
+
+    algo = make_client("simKey", raw_server(script), grace=0.1).algo("demo/Slow").set_options(timeout=0.2)
+    with pytest.raises(CallTimeout):
+        algo.pipe(None)
+    assert [algo.set_options(timeout=60).pipe(None).result for _ in range(2)] == [1, 1]
+
+
 PIECES = st.sampled_from(
     [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.0 503 X\r\n", b"HTTP/9.9 999\r\n", b"\r\n",
      b"\n", b"\0", b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 9, 9\r\n",

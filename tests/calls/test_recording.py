@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import threading
+from contextlib import ExitStack
 from typing import get_args
 
 import pytest
@@ -11,6 +12,13 @@ import algoprof
 from algoprof import delivery
 from algoprof.errors import CallError
 from algoprof.profiles.calls import Call, Outcome
+
+
+@pytest.fixture
+def make_client():
+    """Return clients that the end of the test closes; delivery is told of their calls, as it always is."""
+    with ExitStack() as made:
+        yield lambda *args, **options: made.enter_context(algoprof.client(*args, **options))
 
 
 @pytest.fixture

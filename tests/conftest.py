@@ -72,12 +72,12 @@ def begun_early(
     """Begin the programs of the mark `begun_early` with the first test; `begun_early(command)` waits for one to end.
 
     Each runs once, at a low priority: the tests that run meanwhile go first. A mark's `command` is a function that
-    takes pytest's configuration and an empty folder, and returns what to run.
+    takes pytest's configuration and an empty folder, and returns what to run. One that has failed runs once more where
+    its test does.
     """
     begun = {}
-    for command in {
-        mark.kwargs["command"] for item in request.session.items for mark in item.iter_markers("begun_early")
-    }:
+
+    def begin(command: Callable[..., list[str]]) -> None:
         folder = tmp_path_factory.mktemp("begun")
         with (folder / "output").open("wb") as output:
             process = subprocess.Popen(
@@ -91,10 +91,16 @@ def begun_early(
         begun[command] = process, folder / "output"
 
     def wait(command: Callable[..., list[str]]) -> subprocess.CompletedProcess[str]:
+        if begun[command][0].returncode:  # waited for before
+            begin(command)
         process, output = begun[command]
         process.wait()
         return subprocess.CompletedProcess(process.args, process.returncode, output.read_text(errors="replace"))
 
+    for command in {
+        mark.kwargs["command"] for item in request.session.items for mark in item.iter_markers("begun_early")
+    }:
+        begin(command)
     yield wait
     for process, _ in begun.values():
         if process.poll() is None:

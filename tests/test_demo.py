@@ -39,13 +39,20 @@ def own_tmp(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path, own_tmp):
-    done = subprocess.run(
-        [*COMMAND, "--output", "shown.algoprof"],
-        cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (0, "")
+def shown(config: pytest.Config, folder: Path) -> list[str]:
+    """Return the command that runs the demo in a folder."""
+    (folder / "tmp").mkdir()
+    own = {"TMPDIR": "tmp", "XDG_DATA_HOME": "data", "ALGOPROF_FLIGHT_DIR": "flight"}
+    variables = [f"{name}={folder / below}" for name, below in own.items()]
+    return ["env", *variables, *COMMAND, "--output", str(folder / "shown.algoprof")]
+
+
+@pytest.mark.begun_early(command=shown)
+def test_the_demo_shows_it_all_and_leaves_nothing_behind(begun_early):
+    done = begun_early(shown)
     text = done.stdout
+    assert done.returncode == 0, text
+    assert "Traceback" not in text
     assert "\x1b[" not in text  # plain where there is no terminal
     assert "Building demo/Routes" in text
     assert re.search(
@@ -67,7 +74,8 @@ def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path, own_tmp):
     # The merged tree, on the page and in the file.
     for section in ("apply", "load", "distances", "construct", "improve", "exchange"):
         assert re.search(rf"^ +{section}  ", text, re.MULTILINE), section
-    merged = Profile.load(tmp_path / "shown.algoprof")
+    saved = Path(done.args[-1])
+    merged = Profile.load(saved)
     assert merged.outcome == "merged"
     assert merged.runs == len(outcomes)
     assert merged.node("apply").open_count == 1
@@ -80,8 +88,8 @@ def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path, own_tmp):
     assert '  algoprof_call_timeouts_total{algorithm="demo/Routes",side="server"} 1.0' in text
     assert '  algoprof_call_timeout_seconds{algorithm="demo/Routes"} 3.0' in text
 
-    assert processes_below(own_tmp) == []
-    assert list(own_tmp.iterdir()) == []
+    assert processes_below(saved.parent / "tmp") == []
+    assert list((saved.parent / "tmp").iterdir()) == []
 
 
 def test_kept_up_it_serves_until_it_is_interrupted(tmp_path, own_tmp):

@@ -7,7 +7,10 @@ from typing import Any
 
 from algoprof import delivery
 from algoprof.calls.diagnosis import Diagnosis, diagnose
+from algoprof.calls.doctor import Examination, examine
+from algoprof.calls.evidence import gather
 from algoprof.calls.management import Management
+from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
 from algoprof.calls.resources import Pages, Version, read_build, read_version
@@ -273,6 +276,22 @@ class ManagedAlgorithm:
         if version is None:
             raise ManagementError("the platform's answer is no version", algorithm=self._management.algorithm)
         return version
+
+    def examine(
+        self,
+        *,
+        timeout: object = DEFAULT_TIMEOUT,
+        input: object = UNSET,  # noqa: A002  (the name that `pipe` has for it)
+        requirements: str | None = None,
+    ) -> Examination:
+        """Check access and settings one by one: each is fine, wrong, or cannot be known. Nothing is called.
+
+        Args:
+            timeout: seconds that a call would be given.
+            input: what it would be called with.
+            requirements: the project's requirements.txt.
+        """
+        return examine(gather(self, self._management, timeout=timeout, input=input, requirements=requirements))
 
     def _without_log(self, build_id: str, refusal: ManagementError | None) -> ManagementError:
         """Find out why a build has no log: it still runs, it has ended without one, or there is no such build."""

@@ -34,7 +34,7 @@ class Management:
     """
 
     def __init__(self, platform: Platform, reference: Reference, transport: Transport) -> None:
-        self._platform = platform
+        self.platform = platform
         self._transport = transport
         self.algorithm = reference.algorithm
 
@@ -45,6 +45,14 @@ class Management:
             ManagementError: if there is none; it carries the HTTP status and the platform's code.
         """
         return self._ask("GET", path, query or {}, b"", TIMEOUT)
+
+    def elsewhere(self, *path: str) -> Any:
+        """Return the JSON value of a path that is not the algorithm's, such as `data`.
+
+        Raises:
+            ManagementError: as above.
+        """
+        return self._ask("GET", path, {}, b"", TIMEOUT, below="/v1")
 
     def post(self, *path: str, content: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
         """Send a JSON object and return the JSON value that comes back.
@@ -70,7 +78,16 @@ class Management:
             self._fail(f"answered with {type(page).__name__} where a page was asked for")
         return page
 
-    def _ask(self, method: str, path: tuple[str, ...], query: Mapping[str, str], body: bytes, timeout: float) -> Any:
+    def _ask(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        query: Mapping[str, str],
+        body: bytes,
+        timeout: float,
+        *,
+        below: str = "",
+    ) -> Any:
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -78,13 +95,13 @@ class Management:
         }
         if body:
             headers["Content-Type"] = "application/json"
-        if self._platform.authorization:
-            headers["Authorization"] = self._platform.authorization
-        where = "/".join(("/v1/algorithms", self.algorithm, *(quote(part, safe="") for part in path)))
-        request = Request(self._platform.address + where, query, headers, body, method)
+        if self.platform.authorization:
+            headers["Authorization"] = self.platform.authorization
+        where = "/".join((below or f"/v1/algorithms/{self.algorithm}", *(quote(part, safe="") for part in path)))
+        request = Request(self.platform.address + where, query, headers, body, method)
         answer = self._transport.send(request, time.monotonic() + timeout)
         if isinstance(answer, NoAnswer):
-            hint = "is the server running? `algoprof serve DIR` starts one" if self._platform.is_loopback else ""
+            hint = "is the server running? `algoprof serve DIR` starts one" if self.platform.is_loopback else ""
             self._fail(f"cannot be reached: {answer.reason}", status=answer.status, hint=hint)
         return self._value(answer)
 
@@ -108,9 +125,9 @@ class Management:
     def _fail(
         self, what: str, *, status: int | None = None, code: int | None = None, message: str = "", hint: str = ""
     ) -> NoReturn:
-        what, message = self._platform.redact(what), self._platform.redact(message)
+        what, message = self.platform.redact(what), self.platform.redact(message)
         raise ManagementError(
-            f"{self._platform.address} {what}",
+            f"{self.platform.address} {what}",
             algorithm=self.algorithm,
             status=status,
             code=code,

@@ -11,6 +11,7 @@ import click
 
 from algoprof.calls.attempts import Response
 from algoprof.calls.client import client
+from algoprof.cli.call_inputs import given_input
 from algoprof.cli.output import Output, keep_binary
 from algoprof.cli.printing import complain
 from algoprof.cli.telling import tell, tell_failure
@@ -19,8 +20,6 @@ from algoprof.profiles import codec
 from algoprof.profiles.calls import Call
 
 _TIMED_OUT = 124  # as timeout(1) has it
-_LARGEST_READ = 11 * 1024 * 1024  # bytes; just over what the platform takes, so that it is refused as too large
-_TYPES = {".json": "json", ".txt": "text", ".md": "text", ".csv": "text", ".tsv": "text", ".html": "text"}
 _EXAMPLES = """\b
 algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile
 algoprof call demo/Hello --text World
@@ -75,7 +74,7 @@ def command(
     Exits with 124 if the time ran out, with 1 if the call failed otherwise.
     """
     destination = Output(output)
-    given = _input(stdin, data, text, path, kind)
+    given = given_input(stdin, data, text, path, kind)
     with client(api_address=address, data=data_dir) as caller:
         algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
         try:
@@ -96,51 +95,6 @@ def command(
         destination.write(_shown(response, pretty=on_terminal))
     tell(response.call, (response.metadata.stdout or "") if captured else "", tree=tree)
     return 0
-
-
-def _input(stdin: str | None, data: str | None, text: str | None, path: str | None, kind: str | None) -> object:
-    """Return the one input that the options give."""
-    if stdin is not None and path is None:
-        path = stdin
-    given = [option for option in (data, text, path) if option is not None]
-    if len(given) != 1:
-        raise click.UsageError("give one input: --data JSON, --text TEXT, --file PATH, or - for stdin")
-    if kind is not None and path is None:
-        raise click.UsageError("--type says what a file holds, so it goes with --file or -")
-    if data is not None:
-        return _parsed(data, "--data")
-    if text is not None:
-        return text
-    return _from_file(path or "", kind)
-
-
-def _from_file(path: str, kind: str | None) -> object:
-    if path == "-":
-        content, kind, name = sys.stdin.buffer.read(_LARGEST_READ), kind or "json", "stdin"
-    else:
-        with Path(path).open("rb") as file:
-            content = file.read(_LARGEST_READ)
-        kind, name = kind or _TYPES.get(Path(path).suffix.lower(), "binary"), path
-    if kind == "binary":
-        return content
-    if len(content) == _LARGEST_READ:
-        raise click.UsageError(f"{name} is larger than the 10 MiB that the platform takes")
-    try:
-        decoded = content.decode()
-    except UnicodeDecodeError:
-        raise click.UsageError(f"{name} is not UTF-8 text: say --type binary if it is no text") from None
-    return decoded if kind == "text" else _parsed(decoded, name)
-
-
-def _parsed(text: str, name: str) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        where = type(error).__name__
-        if isinstance(error, json.JSONDecodeError):
-            where = f"{error.msg} at line {error.lineno}, column {error.colno}"
-        way = "--text sends a text as it is" if name == "--data" else "--type text sends it as it is"
-        raise click.UsageError(f"{name} is not JSON ({where}); {way}") from None
 
 
 def _shown(response: Response, *, pretty: bool) -> str | bytes:

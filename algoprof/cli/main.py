@@ -17,6 +17,7 @@ _COMMANDS = {
     "builds": "Show how an algorithm's builds went, why one failed, and what to pin.",
     "call": "Call an algorithm and show how much of its timeout it used.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
+    "doctor": "Check access and settings of an algorithm one by one, and say what is wrong.",
     "recover": "Find the profiles of programs that nobody watched, killed ones included.",
     "report": "Show a profile or a flight file.",
     "run": "Run a program under a timeout, and tell where its time went, even if it is killed.",

@@ -11,7 +11,7 @@ from algoprof.calls.diagnosis.findings import Found
 from algoprof.calls.diagnosis.logs import Line, Log, Step
 from algoprof.calls.diagnosis.packages import Packages
 from algoprof.calls.diagnosis.reasons import Reason
-from algoprof.calls.diagnosis.requirements import named_by_file, normal, parse
+from algoprof.calls.diagnosis.requirements import named_by_file, normal, parse, unpinned_in
 from algoprof.calls.diagnosis.verdicts import Diagnosis, Outcome
 
 _LONGEST_EVIDENCE = 300  # characters of a line that are shown
@@ -104,7 +104,7 @@ def diagnose(log: str, *, requirements: str = "", status: str = "") -> Diagnosis
     reading = _go_through(read)
     outcome = _outcome(read, reading, status)
     packages = reading.packages
-    unpinned = _unpinned(requirements) if requirements else packages.unpinned()
+    unpinned = unpinned_in(requirements[: logs.LARGEST]) if requirements else packages.unpinned()
     known: dict[str, Any] = {
         "python": packages.python,
         "unpinned": unpinned,
@@ -371,13 +371,6 @@ def _add_trouble(found: Found, reading: _Reading) -> None:
         if trouble:
             found.trouble = {name: value for name, value in trouble.groupdict().items() if value}
             return
-
-
-def _unpinned(requirements: str) -> tuple[str, ...]:
-    found = (
-        parse(line) for line in requirements[: logs.LARGEST].splitlines() if not line.lstrip().startswith(("#", "-"))
-    )
-    return tuple(str(one) for one in found if one and not one.pinned)
 
 
 def _shown(text: str) -> str:

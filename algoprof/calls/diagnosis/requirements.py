@@ -62,6 +62,16 @@ def parse(text: str) -> Requirement | None:
     return Requirement(name, extras, rest)
 
 
+def unpinned_in(text: str) -> tuple[str, ...]:
+    r"""Return what a requirements.txt asks for that allows several versions.
+
+    >>> unpinned_in("six==1.16.0\nidna>=3  # any\n-r more.txt")
+    ('idna>=3',)
+    """
+    found = (parse(line) for line in text.splitlines() if not line.lstrip().startswith(("#", "-")))
+    return tuple(str(one) for one in found if one and not one.pinned)
+
+
 def normal(name: str) -> str:
     """Return a package's name as indexes compare it.
 

@@ -62,6 +62,7 @@ def _hermetic_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         home = tmp_path_factory.mktemp("session")
         patch.setenv("XDG_DATA_HOME", str(home / "data"))
         patch.setenv("ALGOPROF_FLIGHT_DIR", str(home / "flight"))
+        patch.setenv("ALGOPROF_ACCOUNTS", str(home / "accounts"))
         yield
 
 
@@ -113,6 +114,7 @@ def _hermetic(_hermetic_session: None, tmp_path: Path, monkeypatch: pytest.Monke
     """Give each test a flight directory and a data directory of its own."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     monkeypatch.setenv("ALGOPROF_FLIGHT_DIR", str(tmp_path / "flight"))
+    monkeypatch.setenv("ALGOPROF_ACCOUNTS", str(tmp_path / "accounts"))
 
 
 @pytest.fixture(scope="session")

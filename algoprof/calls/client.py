@@ -26,13 +26,15 @@ def client(
     grace: float = 10.0,
     retries: int = 0,
     data: str | PathLike[str] | None = None,
+    account: str | None = None,
 ) -> "Client":
     """Return a client for a platform.
 
     Args:
-        api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for that server.
+        api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for that server,
+            else that of the default account, for its address.
         api_address: the platform's address; else `algoprof.apiAddress`, else `ALGORITHMIA_API`, else where
-            `algoprof serve` served last, else the public platform.
+            `algoprof serve` served last, else that of the default account, else the public platform.
         ca_cert: file or folder of certificates to trust, for a platform with a certificate of its own. False trusts
             whoever answers, which gives the key to whoever stands in between.
         bearer_token: a JWT, used where there is no key; else `ALGORITHMIA_BEARER_TOKEN`.
@@ -40,6 +42,8 @@ def client(
         retries: how often a call is tried again, within its timeout, where the algorithm has certainly not run: nobody
             listened, HTTP 429, or 503 with a `Retry-After`. Each attempt is a `Call`.
         data: the folder that `algoprof serve --data` was given: its server is called, with its key.
+        account: a profile of the official client's configuration file, `~/.algorithmia/config`: its address is called,
+            with its key.
 
     Raises:
         ConfigurationError: if one of them cannot be meant; the message never shows a key.
@@ -47,9 +51,11 @@ def client(
     >>> client("simSecret", "http://127.0.0.1:8080").algo("demo/Routes").set_options(timeout=60)
     <Algorithm demo/Routes at http://127.0.0.1:8080>
     """
-    if not api_address and data is None:
+    if not api_address and data is None and account is None:
         api_address = vars(sys.modules["algoprof"]).get("apiAddress")  # as the official client has it
-    platform = locate(api_key, api_address, bearer_token, data=None if data is None else Path(data))
+    folder = None if data is None else Path(data)
+    platform = locate(api_key, api_address, bearer_token, data=folder, account=account)
+    ca_cert = platform.ca_cert or None if ca_cert is None else ca_cert
     if not isinstance(ca_cert, str | bool | None) or (isinstance(ca_cert, str) and not Path(ca_cert).exists()):
         raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf:

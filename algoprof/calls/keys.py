@@ -10,6 +10,19 @@ _TOKEN = re.compile(r"[A-Za-z0-9_=-]+\.([A-Za-z0-9_=-]+)\.[A-Za-z0-9_=+/-]*")
 _FARTHEST = 253_402_300_800  # seconds; the year 10000, which no clock shows
 
 
+class Secret(str):
+    """A text that is sent and never shown: no `repr` has it, nor a traceback that shows variables.
+
+    >>> Secret("simSecret"), {"Authorization": Secret("Simple simSecret")}
+    ('***', {'Authorization': '***'})
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """What a key or a token looks like, which says nothing of whether it is accepted.

@@ -7,6 +7,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from algoprof.calls import accounts
+from algoprof.calls.accounts import Account
+from algoprof.calls.keys import Secret
 from algoprof.errors import ConfigurationError
 
 PUBLIC_ADDRESS = "https://api.algorithmia.com"
@@ -25,11 +28,13 @@ class Platform:
         address: its URL, without `/v1` and without a slash at the end.
         origin: where that address comes from, for messages.
         authorization: the `Authorization` header; empty to send none. Never shown.
+        ca_cert: a file of certificates to trust, where the account has one of its own.
     """
 
     address: str
     origin: str = ""
     authorization: str = field(default="", repr=False)
+    ca_cert: str = ""
 
     @property
     def is_loopback(self) -> bool:
@@ -42,7 +47,7 @@ class Platform:
         >>> Platform("http://127.0.0.1:8080", authorization="Simple simSecret").redact("no key simSecret")
         'no key ***'
         """
-        secret = self.authorization.rpartition(" ")[2]
+        secret = Secret(self.authorization.rpartition(" ")[2])
         return text.replace(secret, _HIDDEN) if secret else text
 
 
@@ -52,44 +57,77 @@ def locate(
     bearer_token: str | None = None,
     *,
     data: Path | None = None,
+    account: str | None = None,
 ) -> Platform:
-    """Return the platform that arguments, environment and the local server's files name, in this order.
+    """Return the platform that arguments, environment, the local server's files and the accounts name, in this order.
 
-    A key wins over a token. The key of the server on this machine goes to that server only.
+    A key wins over a token. The key of the server on this machine goes to that server only, that of an account to the
+    account's address only.
 
     Args:
         api_key: the API key; else `ALGORITHMIA_API_KEY`.
-        api_address: the address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else the public one.
+        api_address: the address; else `ALGORITHMIA_API`, else where `algoprof serve` served last, else that of the
+            default account, else the public one.
         bearer_token: a JWT; else `ALGORITHMIA_BEARER_TOKEN`.
         data: the folder that `algoprof serve --data` was given. Said so, the address and the key it holds win over the
             environment's.
+        account: a profile of the official client's configuration file. Said so, its address and its key win over the
+            environment's.
 
     Raises:
-        ConfigurationError: if an address or a key cannot be meant, or the folder names no server; the message never
-            shows the key.
+        ConfigurationError: if an address or a key cannot be meant, the folder names no server, or there is no such
+            account; the message never shows the key.
     """
+    api_key, bearer_token = _hidden(api_key), _hidden(bearer_token)
+    if account is not None:
+        return _of_account(accounts.account(account), api_key, api_address, bearer_token)
     served = _kept(data, "address")
     if data is not None and not served and not api_address:
         raise ConfigurationError(
             f"{str(data)[:200]!r} does not say where a server serves: start one with `algoprof serve DIR --data` and it"
         )
-    address, origin = next(
-        (text, origin)
-        for text, origin in (
-            (api_address, "as given"),
-            (served if data is not None else "", f"where the server of {str(data)[:200]} served last"),
-            (os.environ.get("ALGORITHMIA_API"), "from ALGORITHMIA_API"),
-            (served, "where `algoprof serve` served last"),
-            (PUBLIC_ADDRESS, "the public platform"),
-        )
-        if text
+    said = (
+        (api_address, "as given"),
+        (served if data is not None else "", f"where the server of {str(data)[:200]} served last"),
+        (os.environ.get("ALGORITHMIA_API"), "from ALGORITHMIA_API"),
+        (served, "where `algoprof serve` served last"),
     )
+    address, origin = next((one for one in said if one[0]), None) or _address_of(accounts.account())
+    address = _address(address or "", origin)
+    local = _hidden(_kept(data, "key") if _is_loopback(address) or address == served else "")
+    given = _hidden(api_key or (local if data is not None and not bearer_token else ""))
+    key = _hidden(given or os.environ.get("ALGORITHMIA_API_KEY"))
+    token = _hidden(bearer_token or os.environ.get("ALGORITHMIA_BEARER_TOKEN"))
+    if key or token or local:
+        return Platform(address, origin, _authorization(key or ("" if token else local), token))
+    usual = accounts.account()
+    if _address(*_address_of(usual)) != address:
+        return Platform(address, origin)
+    return Platform(address, origin, _authorization(usual.key, usual.token), usual.ca_cert)
+
+
+def _of_account(account: Account, api_key: str | None, api_address: str | None, bearer_token: str | None) -> Platform:
+    """Return the platform of an account that was named."""
+    address, origin = _address_of(account)
     address = _address(address, origin)
-    local = _kept(data, "key") if _is_loopback(address) or address == served else ""
-    given = api_key or (local if data is not None and not bearer_token else "")
-    key = given or os.environ.get("ALGORITHMIA_API_KEY") or ""
-    token = bearer_token or os.environ.get("ALGORITHMIA_BEARER_TOKEN") or ""
-    return Platform(address, origin, _authorization(key or ("" if token else local), token))
+    if api_address and _address(api_address, "as given") != address:
+        raise ConfigurationError(
+            f"the account {account.name!r} is for {address}, and its key goes nowhere else: name one of the two"
+        )
+    key, token = _hidden(api_key or account.key), _hidden(bearer_token or account.token)
+    if not key and not token:
+        again = f"`algo auth --profile {account.name}` writes one"
+        raise ConfigurationError(f"the account {account.name!r} has neither a key nor a token: {again}")
+    return Platform(
+        address, origin, _authorization("" if bearer_token and not api_key else key, token), account.ca_cert
+    )
+
+
+def _address_of(account: Account) -> tuple[str, str]:
+    """Return an account's address and where that comes from."""
+    if account.address:
+        return account.address, f"that of the account {account.name!r}"
+    return PUBLIC_ADDRESS, "the public platform"
 
 
 def data_directory() -> Path:
@@ -114,14 +152,19 @@ def _kept(data: Path | None, name: str) -> str:
         return ""
 
 
-def _authorization(key: str, token: str) -> str:
+def _hidden(text: str | None) -> Secret:
+    """Return a key so that no traceback shows it; what is no text is refused later, by name."""
+    return Secret(text) if isinstance(text, str) else text or Secret()
+
+
+def _authorization(key: str, token: str) -> Secret:
     what, text = ("API key", key) if key else ("bearer token", token)
     if not isinstance(text, str) or len(text) > _LONGEST_KEY or not re.fullmatch(r"[\x21-\x7e ]*", text):
         raise ConfigurationError(f"the {what} has characters in it that no key has, such as a line break: copy it anew")
-    text = text.strip()
+    text = Secret(text.strip())
     if not text or text.startswith(("Simple ", "Bearer ")):
         return text
-    return f"Simple {text}" if key else f"Bearer {text}"
+    return Secret(f"Simple {text}" if key else f"Bearer {text}")
 
 
 def _address(text: str, origin: str) -> str:

@@ -9,8 +9,9 @@ from typing import BinaryIO
 import click
 
 from algoprof.calls.diagnosis import LARGEST, Diagnosis, diagnose, pinned
-from algoprof.cli.build_sources import Source, addressed, chosen, kept, source
+from algoprof.cli.build_sources import Source, chosen, source
 from algoprof.cli.output import Output
+from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import printable, shortened
 from algoprof.errors import AlgoprofError, LogsUnavailable
 from algoprof.profiles.builds import Build
@@ -38,16 +39,14 @@ _requirements = click.option(
 @_what
 @_build_id
 @_requirements
-@addressed
-@kept
+@platform_options("--data")
 @click.option("--json", "as_json", is_flag=True, help="Print the diagnosis as JSON.")
 def diagnose_build(
     *,
     what: str,
     build_id: str | None,
     requirements: Path | None,
-    address: str | None,
-    data: Path | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Say why a build failed: the step, the package and its version, the reason, and what to try.
@@ -57,7 +56,7 @@ def diagnose_build(
     asked_for = "" if requirements is None else requirements.read_text(encoding="utf-8", errors="replace")
     log, build = _given(what), None
     if log is None:
-        with source(what, address, data) as asked:
+        with source(what, where) as asked:
             build = chosen(asked, build_id)
             try:
                 log = asked.log(build.id)
@@ -75,8 +74,7 @@ def diagnose_build(
 @_build_id
 @_requirements
 @click.option("--output", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it.")
-@addressed
-@kept
+@platform_options("--data")
 @click.option("--json", "as_json", is_flag=True, help="Print the version of each package as JSON.")
 def pin(
     *,
@@ -84,8 +82,7 @@ def pin(
     build_id: str | None,
     requirements: Path | None,
     output: Path | None,
-    address: str | None,
-    data: Path | None,
+    where: Where,
     as_json: bool,
 ) -> None:
     """Write what a build that succeeded has installed as requirements with == pins.
@@ -96,7 +93,7 @@ def pin(
     destination = Output(output)
     log = _given(what)
     if log is None:
-        with source(what, address, data) as asked:
+        with source(what, where) as asked:
             found = _installing(asked, build_id)
     else:
         found = diagnose(log)

@@ -7,27 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import click
-
 from algoprof.calls.algorithms import Algorithm
-from algoprof.calls.client import client
 from algoprof.calls.platforms import data_directory
 from algoprof.calls.references import Reference, parse
 from algoprof.calls.resources import read_build
+from algoprof.cli.platform_options import Where
 from algoprof.errors import AlgoprofError, ConfigurationError, ManagementError
 from algoprof.profiles.builds import Build
-
-addressed = click.option(
-    "--address", metavar="URL", help="The platform to ask; else ALGORITHMIA_API, else this machine's builds are read."
-)
-kept = click.option(
-    "--data",
-    "--data-dir",
-    "data",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="What `algoprof serve --data` was given.",
-)
 
 
 class Source(Protocol):
@@ -47,16 +33,16 @@ class Source(Protocol):
 
 
 @contextmanager
-def source(algorithm: str, address: str | None, data: Path | None) -> Iterator[Source]:
+def source(algorithm: str, where: Where) -> Iterator[Source]:
     """Give the platform that is named, else the data directory, which tells more: it needs no server."""
     reference = parse(algorithm)
-    address = address or reference.address or None
-    if address is None and (data is not None or not os.environ.get("ALGORITHMIA_API")):
-        records = _records(data, reference)
+    elsewhere = where.address or reference.address or where.account
+    if not elsewhere and (where.data is not None or not os.environ.get("ALGORITHMIA_API")):
+        records = _records(where.data, reference)
         if records is not None:
             yield records
             return
-    with client(api_address=address) as caller:
+    with where.client(reference.address) as caller:
         yield _Asked(caller.algo(reference.algorithm))
 
 

@@ -5,7 +5,6 @@ import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import click
 
@@ -13,7 +12,8 @@ from algoprof import delivery
 from algoprof.calls.diagnosis import diagnose
 from algoprof.calls.waiting import LONGEST_BUILD, until_ended
 from algoprof.cli.build_diagnoses import show_diagnosis
-from algoprof.cli.build_sources import Source, addressed, kept, source
+from algoprof.cli.build_sources import Source, source
+from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import complain, printable
 from algoprof.errors import BuildTimeout, LogsUnavailable
 from algoprof.profiles.builds import Build
@@ -32,8 +32,7 @@ _SEARCHED = 200  # builds that are looked through for a commit
 @click.option(
     "--timeout", type=click.FloatRange(0), default=LONGEST_BUILD, show_default=True, help="Seconds to wait at most."
 )
-@addressed
-@kept
+@platform_options("--data")
 @click.option("--json", "as_json", is_flag=True, help="Print the build and its diagnosis as JSON.")
 def wait(
     *,
@@ -41,15 +40,14 @@ def wait(
     build_id: str | None,
     commit: str,
     timeout: float,
-    address: str | None,
-    data: Path | None,
+    where: Where,
     as_json: bool,
 ) -> int:
     """Wait until a build has ended: the newest, unless an id or a commit is given. If it failed, say why.
 
     Exits with 0 if it succeeded, with 1 if it failed, with 124 if it has not ended in time.
     """
-    with source(algorithm, address, data) as asked:
+    with source(algorithm, where) as asked:
         try:
             with _progress(asked) as tell:
                 build = until_ended(

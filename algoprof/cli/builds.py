@@ -1,14 +1,14 @@
 """`algoprof builds`: how an algorithm's builds went, what their logs say, and what to do about it."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import click
 
 from algoprof.cli.build_diagnoses import diagnose_build, pin
-from algoprof.cli.build_sources import addressed, chosen, kept, source
+from algoprof.cli.build_sources import chosen, source
 from algoprof.cli.build_waits import wait
+from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import printable
 from algoprof.profiles.builds import Build
 
@@ -28,12 +28,11 @@ command.add_command(pin)
 @command.command("list")
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
-@addressed
-@kept
+@platform_options("--data")
 @_as_json
-def list_builds(algorithm: str, limit: int, address: str | None, data: Path | None, as_json: bool) -> None:
+def list_builds(algorithm: str, limit: int, where: Where, as_json: bool) -> None:
     """List builds: id, status, when it began, how long it took, the version published, the commit."""
-    with source(algorithm, address, data) as asked:
+    with source(algorithm, where) as asked:
         builds = asked.builds(limit)
     if as_json:
         click.echo(json.dumps([build.resource for build in builds], indent=2))
@@ -55,12 +54,11 @@ def list_builds(algorithm: str, limit: int, address: str | None, data: Path | No
 @command.command()
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.argument("build_id", metavar="[BUILD_ID]", required=False)
-@addressed
-@kept
+@platform_options("--data")
 @_as_json
-def show(algorithm: str, build_id: str | None, address: str | None, data: Path | None, as_json: bool) -> None:
+def show(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> None:
     """Show one build; the newest unless an id is given."""
-    with source(algorithm, address, data) as asked:
+    with source(algorithm, where) as asked:
         build = chosen(asked, build_id)
     if as_json:
         click.echo(json.dumps(build.resource, indent=2))
@@ -81,12 +79,11 @@ def show(algorithm: str, build_id: str | None, address: str | None, data: Path |
 @command.command()
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.argument("build_id", metavar="[BUILD_ID]", required=False)
-@addressed
-@kept
+@platform_options("--data")
 @_as_json
-def logs(algorithm: str, build_id: str | None, address: str | None, data: Path | None, as_json: bool) -> None:
+def logs(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> None:
     """Print the log of a build; of the newest one unless an id is given."""
-    with source(algorithm, address, data) as asked:
+    with source(algorithm, where) as asked:
         log = asked.log(build_id or chosen(asked, None).id)
     if as_json:
         click.echo(json.dumps({"logs": log}, indent=2))

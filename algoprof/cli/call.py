@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from algoprof.calls.attempts import Response
-from algoprof.calls.client import client
 from algoprof.cli.call_inputs import given_input
 from algoprof.cli.output import Output, keep_binary
+from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import complain
 from algoprof.cli.telling import tell, tell_failure
 from algoprof.errors import CallError, CallTimeout
@@ -44,13 +44,7 @@ algoprof call demo/Routes - < input.json"""
 @click.option("--profile", "tree", is_flag=True, help="Show on stderr where the time went, section by section.")
 @click.option("--json", "record", is_flag=True, help="Print result, metadata and call as one JSON object.")
 @click.option("--output", metavar="PATH", type=click.Path(dir_okay=False, path_type=Path), help="Where to write it.")
-@click.option("--address", metavar="URL", help="The platform; else ALGORITHMIA_API, else the server on this machine.")
-@click.option(
-    "--data-dir",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Call the server that `algoprof serve --data DIR` started, with the key it keeps there.",
-)
+@platform_options()
 def command(
     *,
     algorithm: str,
@@ -64,18 +58,18 @@ def command(
     tree: bool,
     record: bool,
     output: Path | None,
-    address: str | None,
-    data_dir: Path | None,
+    where: Where,
 ) -> int:
     """Call an algorithm, print its result, and say how much of its timeout it used.
 
-    The API key comes from ALGORITHMIA_API_KEY, else it is that of the server on this machine.
+    The API key comes from ALGORITHMIA_API_KEY, else it is that of the server on this machine, else that of the account
+    in ~/.algorithmia/config; else it is asked for, where somebody is there.
 
     Exits with 124 if the time ran out, with 1 if the call failed otherwise.
     """
     destination = Output(output)
     given = given_input(stdin, data, text, path, kind)
-    with client(api_address=address, data=data_dir) as caller:
+    with where.client() as caller:
         algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
         try:
             response = algo.pipe(given)

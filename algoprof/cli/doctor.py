@@ -5,11 +5,11 @@ from pathlib import Path
 
 import click
 
-from algoprof.calls.client import client
 from algoprof.calls.doctor import Examination
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.references import parse
 from algoprof.cli.call_inputs import given_input
+from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import printable
 
 _WIDTH = 14  # of the longest check's name
@@ -31,13 +31,7 @@ algoprof doctor demo/Routes/1.0.0 --data '{"cities": 200}' --timeout 600 --requi
     help="The project's requirements.txt.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-@click.option("--address", metavar="URL", help="The platform; else ALGORITHMIA_API, else the server on this machine.")
-@click.option(
-    "--data-dir",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Ask the server that `algoprof serve --data DIR` started, with the key it keeps there.",
-)
+@platform_options()
 def command(
     *,
     algorithm: str,
@@ -47,8 +41,7 @@ def command(
     timeout: float | None,
     requirements: Path | None,
     as_json: bool,
-    address: str | None,
-    data_dir: Path | None,
+    where: Where,
 ) -> int:
     """Check one by one what can keep an algorithm from being called: the key, access, settings, versions, the build.
 
@@ -61,7 +54,7 @@ def command(
     given = UNSET if data is text is path is None else given_input(None, data, text, path, None)
     asked_for = None if requirements is None else requirements.read_text(encoding="utf-8", errors="replace")
     limit = _number(reference.query.get("timeout")) if timeout is None else timeout
-    with client(api_address=address or reference.address or None, data=data_dir) as caller:
+    with where.client(reference.address) as caller:
         examined = caller.algo(str(reference)).examine(timeout=limit, input=given, requirements=asked_for)
     if as_json:
         click.echo(json.dumps(examined.to_json(), indent=2))

@@ -4,26 +4,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 import click
 
 from algoprof.calls.algorithms import Algorithm
-from algoprof.calls.client import client
 from algoprof.calls.references import parse
+from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import printable
 
-_addressed = click.option(
-    "--address", metavar="URL", help="The platform; else ALGORITHMIA_API, else the server on this machine."
-)
-_kept = click.option(
-    "--data-dir",
-    "--data",
-    "data",
-    metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Ask the server that `algoprof serve --data DIR` started, with the key it keeps there.",
-)
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print what the platform answers, as JSON.")
 _algorithm = click.argument("algorithm", metavar="OWNER/NAME")
 
@@ -37,14 +25,11 @@ def command() -> None:
 @_algorithm
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
 @click.option("--published/--unpublished", default=None, help="Only those that are published, or are not.")
-@_addressed
-@_kept
+@platform_options("--data")
 @_as_json
-def list_versions(
-    *, algorithm: str, limit: int, published: bool | None, address: str | None, data: Path | None, as_json: bool
-) -> None:
+def list_versions(*, algorithm: str, limit: int, published: bool | None, where: Where, as_json: bool) -> None:
     """List versions: the number, the commit, when it was built, whether that succeeded."""
-    with _asked(algorithm, address, data) as algo:
+    with _asked(algorithm, where) as algo:
         found = list(islice(algo.versions(min(limit, 50), published=published), limit))
     if as_json:
         click.echo(json.dumps([version.resource for version in found], indent=2))
@@ -61,12 +46,11 @@ def list_versions(
 @command.command()
 @_algorithm
 @click.argument("version", metavar="VERSION|HASH")
-@_addressed
-@_kept
+@platform_options("--data")
 @_as_json
-def logs(*, algorithm: str, version: str, address: str | None, data: Path | None, as_json: bool) -> None:
+def logs(*, algorithm: str, version: str, where: Where, as_json: bool) -> None:
     """Print the build log of a version, by its number or its git hash."""
-    with _asked(algorithm, address, data) as algo:
+    with _asked(algorithm, where) as algo:
         log = algo.version_logs(version)
     if as_json:
         click.echo(json.dumps({"logs": log}, indent=2))
@@ -83,17 +67,14 @@ def logs(*, algorithm: str, version: str, address: str | None, data: Path | None
 )
 @click.option("--notes", metavar="TEXT", default="", help="What is new.")
 @click.option("--compile", "first", is_flag=True, help="Build the newest source first.")
-@_addressed
-@_kept
+@platform_options("--data")
 @_as_json
-def publish(
-    *, algorithm: str, part: str, notes: str, first: bool, address: str | None, data: Path | None, as_json: bool
-) -> int:
+def publish(*, algorithm: str, part: str, notes: str, first: bool, where: Where, as_json: bool) -> int:
     """Publish the newest build that succeeded, and print the number that it gets.
 
     Exits with 1 if --compile was asked for and the build failed; `algoprof builds diagnose` says why.
     """
-    with _asked(algorithm, address, data) as algo:
+    with _asked(algorithm, where) as algo:
         if first and algo.compile().successful is False:
             click.echo(f"the build failed; `algoprof builds diagnose {algorithm}` says why", err=True)
             return 1
@@ -103,7 +84,7 @@ def publish(
 
 
 @contextmanager
-def _asked(algorithm: str, address: str | None, data: Path | None) -> Iterator[Algorithm]:
+def _asked(algorithm: str, where: Where) -> Iterator[Algorithm]:
     reference = parse(algorithm)
-    with client(api_address=address or reference.address or None, data=data) as caller:
+    with where.client(reference.address) as caller:
         yield caller.algo(reference.algorithm)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from algoprof.calls.diagnosis.requirements import unpinned_in
+from algoprof.calls.error_log import ErrorRecord
 from algoprof.calls.evidence import MOST_VERSIONS, Evidence, Told
 from algoprof.calls.inputs import LARGEST, Flaw, encode
 from algoprof.calls.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT, UNSET, Options, checked
@@ -23,6 +24,11 @@ _PART = re.compile(r"\d{1,9}(?:\.\d{1,9}){0,2}")
 _SET_KEY = "set ALGORITHMIA_API_KEY to a key of that platform"
 _NEW_KEY = "make a standard key under the account's API keys, and " + _SET_KEY
 _LISTED = 5  # names that are shown
+_LONGEST = 160  # characters of an error's message that are shown
+_NO_NETWORK = re.compile(
+    r"failure in name resolution|Name or service not known|getaddrinfo failed|Network is unreachable"
+    r"|Failed to establish a new connection|NewConnectionError|ENETUNREACH|EAI_AGAIN"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,9 @@ def _network(evidence: Evidence) -> _Judged:
     match evidence.settings.get("network_access"):
         case "full":
             return "fine", "full: it may reach the internet"
+        case "isolated" if failure := _last(evidence, lambda error: bool(_NO_NETWORK.search(_whole(error)))):
+            tried = f"isolated, and a call has failed for that: {_excerpt(failure.message)}"
+            return "wrong", tried, "allow internet access in its settings"
         case "isolated":
             advice = "allow internet access in its settings if it downloads or calls anything outside"
             return "unknown", "isolated: it reaches nothing outside, and whether it wants to is not told", advice
@@ -258,7 +267,13 @@ def _timeout(evidence: Evidence) -> _Judged:
         longer = "split what takes longer into several calls, or call it with output=void"
         return "wrong", str(error), longer
     default = ", the default" if given == DEFAULT_TIMEOUT else ""
-    return "fine", f"{given:g} s{default}; {LONGEST_TIMEOUT:.0f} s is the longest"
+    limit = f"{given:g} s{default}; {LONGEST_TIMEOUT:.0f} s is the longest"
+    errors = evidence.errors.answer or ()
+    late = sum(error.error_type == "TimeoutError" for error in errors)
+    if late:
+        often = f"{limit}; of the {len(errors)} errors in its log, {late} ran out of time"
+        return "fine", often, "give it more, or see where the time goes: `algoprof call --profile`"
+    return "fine", limit
 
 
 def _input(evidence: Evidence) -> _Judged:
@@ -345,6 +360,20 @@ def _silence(evidence: Evidence, otherwise: str = "the platform does not tell") 
     if told.forbidden:
         return "this key may not know"
     return otherwise
+
+
+def _last(evidence: Evidence, kind: Callable[[ErrorRecord], bool]) -> ErrorRecord | None:
+    """Return the newest error of a kind, where the log can be read."""
+    return next((error for error in evidence.errors.answer or () if kind(error)), None)
+
+
+def _whole(error: ErrorRecord) -> str:
+    return f"{error.message}\n{error.stack_trace}"
+
+
+def _excerpt(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def _listed(names: Sequence[object]) -> str:

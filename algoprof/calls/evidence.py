@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from algoprof.calls.diagnosis import Diagnosis
+from algoprof.calls.error_log import ErrorRecord
 from algoprof.calls.keys import NO_KEY, Form, form
 from algoprof.calls.management import Management
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
@@ -78,6 +79,7 @@ class Evidence:
         installation: the same of the newest build that names what it installed.
         administration: asked only with a key that is refused: whether it is an admin key.
         accounts: asked only where the key may not see builds: the accounts whose data it reaches.
+        errors: its error log, newest first.
         requirements: the project's requirements.txt; None if it is not at hand.
         timeout: seconds that the call would be given.
         input: what it would be called with; UNSET if none is at hand.
@@ -95,6 +97,7 @@ class Evidence:
     installation: Diagnosis | None = None
     administration: Told[Any] = Told()
     accounts: Told[tuple[str, ...]] = Told()
+    errors: Told[tuple[ErrorRecord, ...]] = Told()
     requirements: str | None = None
     timeout: object = DEFAULT_TIMEOUT
     input: object = UNSET
@@ -153,6 +156,7 @@ def gather(
         evidence,
         builds=builds,
         versions=ask(lambda: tuple(islice(algorithm.versions(), MOST_VERSIONS))),
+        errors=ask(lambda: tuple(algorithm.errors())),
         diagnosis=diagnosis,
         installation=installation,
         accounts=ask(lambda: _accounts(management.elsewhere("data", ""))) if builds.forbidden else Told(),

@@ -1,4 +1,4 @@
-"""An algorithm's builds and versions: listed, waited for, read, diagnosed, published."""
+"""An algorithm's builds, versions and errors: listed, waited for, read, diagnosed, published."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +8,7 @@ from typing import Any
 from algoprof import delivery
 from algoprof.calls.diagnosis import Diagnosis, diagnose
 from algoprof.calls.doctor import Examination, examine
+from algoprof.calls.error_log import ErrorRecord, read_error
 from algoprof.calls.evidence import gather
 from algoprof.calls.management import Management
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
@@ -276,6 +277,19 @@ class ManagedAlgorithm:
         if version is None:
             raise ManagementError("the platform's answer is no version", algorithm=self._management.algorithm)
         return version
+
+    def errors(self) -> list[ErrorRecord]:
+        """Return the calls of the last seven days that ended in an error, newest first, 200 at most.
+
+        Raises:
+            ManagementError: if the platform does not tell; the log is for the owner's or organization's key that may
+                manage algorithms.
+        """
+        name = self._management.algorithm
+        rows = self._management.get("errors")
+        if not isinstance(rows, list):
+            raise ManagementError(f"the platform's answer about {name} is no error log", algorithm=name)
+        return [record for record in (read_error(name, row) for row in rows) if record is not None]
 
     def examine(
         self,

@@ -18,7 +18,7 @@ TIMEOUT = 60.0
 
 _HINTS = {
     401: "set ALGORITHMIA_API_KEY to a key of that platform, or pass api_key",
-    403: "only its owner and their organization see builds: use a key of theirs that may manage algorithms",
+    403: "builds, versions and errors are for the owner and the organization: use a key that may manage algorithms",
     404: "check owner and name, and that this is the platform that has it",
     429: "ask less often",
 }

@@ -1,4 +1,4 @@
-"""Where the command line asks about builds: a platform, or the data directory of the server on this machine."""
+"""Where the command line asks about builds and errors: a platform, or the files of the server on this machine."""
 
 import os
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from algoprof.calls.algorithms import Algorithm
+from algoprof.calls.error_log import ErrorRecord, read_error
 from algoprof.calls.platforms import data_directory
 from algoprof.calls.references import Reference, parse
 from algoprof.calls.resources import read_build
@@ -17,7 +18,7 @@ from algoprof.profiles.builds import Build
 
 
 class Source(Protocol):
-    """Where one algorithm's builds are told. What it raises says what is wrong."""
+    """Where one algorithm's builds and errors are told. What it raises says what is wrong."""
 
     name: str
     """`OWNER/NAME`."""
@@ -30,6 +31,9 @@ class Source(Protocol):
 
     def log(self, build_id: str) -> str:
         """Return the log of a build."""
+
+    def errors(self) -> list[ErrorRecord]:
+        """Return the recent calls that ended in an error, newest first."""
 
 
 @contextmanager
@@ -79,6 +83,10 @@ class _Asked:
         """Return the log of a build that has ended."""
         return self._algorithm.build_logs(build_id)
 
+    def errors(self) -> list[ErrorRecord]:
+        """Return the recent calls that ended in an error, newest first."""
+        return self._algorithm.errors()
+
 
 class _Kept:
     """The files of the server on this machine."""
@@ -111,6 +119,11 @@ class _Kept:
     def log(self, build_id: str) -> str:
         """Return the log of a build, as far as it is written."""
         return str(self._records.log(build_id)["logs"]) if self._records else ""
+
+    def errors(self) -> list[ErrorRecord]:
+        """Return the recent calls that ended in an error, newest first."""
+        rows = self._records.errors() if self._records else []
+        return [record for record in (read_error(self.name, row) for row in rows) if record]
 
 
 def _records(data: Path | None, reference: Reference) -> Source | None:

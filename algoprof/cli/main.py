@@ -18,6 +18,7 @@ _COMMANDS = {
     "call": "Call an algorithm and show how much of its timeout it used.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
     "doctor": "Check access and settings of an algorithm one by one, and say what is wrong.",
+    "errors": "Show which calls of an algorithm failed in the last seven days, and why.",
     "recover": "Find the profiles of programs that nobody watched, killed ones included.",
     "report": "Show a profile or a flight file.",
     "run": "Run a program under a timeout, and tell where its time went, even if it is killed.",

@@ -1,16 +1,16 @@
-"""What a data directory tells of an algorithm's builds by itself: its server may be busy, or have ended."""
+"""What a data directory tells of an algorithm's builds and errors by itself: its server may be busy, or have ended."""
 
 from pathlib import Path
 from typing import Any
 
 from algoprof.errors import AlgoprofError
 from algoprof.server.builds import log_path
-from algoprof.server.resources import build_resource
+from algoprof.server.resources import build_resource, error_resource
 from algoprof.server.store import FILE, Algorithm, opened
 
 
 class Records:
-    """The builds of one algorithm, as the server's routes show them.
+    """The builds and the error log of one algorithm, as the server's routes show them.
 
     Args:
         data: the data directory.
@@ -39,6 +39,11 @@ class Records:
             published = {version.build_id: version for version in store.versions(self._algorithm)}
             found = store.builds(self._algorithm, limit=limit)
             return [build_resource(build, published.get(build.id)) for build in found]
+
+    def errors(self) -> list[dict[str, Any]]:
+        """Return the errors of the last seven days, newest first."""
+        with opened(self._data, read_only=True) as store:
+            return [error_resource(self._algorithm, failure) for failure in store.errors(self._algorithm)]
 
     def log(self, build_id: str) -> dict[str, Any]:
         """Return a build's log under `logs`, as far as it is written.

@@ -253,7 +253,8 @@ class Store:
         self, algorithm: Algorithm, *, request_id: str, version: str, given: str, error: dict[str, str]
     ) -> None:
         """Keep one error of a call for the error log, and forget those too old or too many."""
-        text = f"error:\n{error['message']}\nstacktrace:\n{error.get('stacktrace', '')}"
+        trace = f"Some({error['stacktrace']})" if "stacktrace" in error else "None"  # as the platform writes it
+        text = f"error:\n{error['message']}\nstacktrace:\n{trace}"
         now = now_ms()
         self._database.execute(
             "insert into error (algorithm_id, created_ms, request_id, version, input, error, error_type)"

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from algoprof.calls.client import client
 from algoprof.calls.doctor import CHECKS, examine
+from algoprof.calls.error_log import ErrorRecord
 from algoprof.calls.evidence import Evidence, Told
 from algoprof.calls.keys import Form, form
 from algoprof.calls.references import parse
@@ -126,6 +127,21 @@ def test_owner_and_callability(settings, builds, accounts, owner, callability):
     known = {"settings": settings, "builds": builds, "accounts": accounts}
     assert judged("owner", **known)[0] == owner
     assert judged("callability", **known)[0] == callability
+
+
+def test_an_error_log_tells_that_the_network_is_wanted_and_that_time_runs_out():
+    errors = (
+        ErrorRecord("demo/Routes", error_type="TimeoutError"),
+        ErrorRecord(
+            "demo/Routes", message="[Errno -3] Temporary failure\nin name resolution", stack_trace="gai EAI_AGAIN"
+        ),
+    )
+    known = {"settings": PRIVATE, "errors": Told(errors)}
+    found = examine(evidence(**known))["network access"]
+    assert (found.verdict, found.advice) == ("wrong", "allow internet access in its settings")
+    assert "a call has failed for that: [Errno -3] Temporary failure in name resolution" in found.sentence
+    assert judged("timeout", **known)[1].endswith("of the 2 errors in its log, 1 ran out of time")
+    assert judged("network access", settings=PUBLIC, errors=Told(errors))[0] == "fine"
 
 
 def test_what_the_key_may_not_even_see_is_wrong_once():

@@ -186,7 +186,7 @@ def test_compiling_returns_the_log(algo, owned):
     ("answer", "words"),
     [
         ((401, {"error": {"message": "no", "code": 2002}}), "ALGORITHMIA_API_KEY"),
-        ((403, {"error": {"message": "no", "code": 2001}}), "only its owner"),
+        ((403, {"error": {"message": "no", "code": 2001}}), "for the owner"),
         ((500, b"<html><p>Oops</p>"), "answered 500: 'Oops'"),
         ((200, b"\xff"), "answered 200"),
         ((200, {"error": {"message": "key simVerySecretKey"}}), "key ***"),

@@ -158,9 +158,9 @@ def _algorithm(evidence: Evidence) -> _Judged:
 
 
 def _owner(evidence: Evidence) -> _Judged:
-    owner, accounts = evidence.reference.owner, evidence.accounts.answer or ()
+    owner, accounts = _owner_of(evidence), evidence.accounts.answer or ()
     if evidence.builds.answer is not None:
-        return "fine", f"the key is {owner}'s, or that of a member of the organization {owner}"
+        return "fine", f"the key is {owner}'s, or that of a member of that organization"
     if not evidence.builds.forbidden:
         return "unknown", _silence(evidence)
     if owner in accounts:
@@ -171,8 +171,8 @@ def _owner(evidence: Evidence) -> _Judged:
         return "unknown", f"{whose}, so it is not {owner}'s or may not manage algorithms; to call a public one it may"
     return (
         "wrong",
-        f"{whose}, so it is not {owner}'s, not of a member of the organization {owner}, or may not manage algorithms",
-        f"use a key of {owner} that may manage algorithms, or have {owner} add the account to the organization",
+        f"{whose}, so it is not {owner}'s, not of a member of that organization, or may not manage algorithms",
+        f"use a key of {owner} that may manage algorithms, or have the account added to the organization",
     )
 
 
@@ -185,11 +185,11 @@ def _callability(evidence: Evidence) -> _Judged:
             return "fine", "public: every account may call it, unless its key is limited to other algorithms"
         case "private" if evidence.builds.answer is not None:
             return "fine", "private: for its owner and the organization, which this key belongs to"
-        case "private" if evidence.reference.owner in (evidence.accounts.answer or ()):
+        case "private" if _owner_of(evidence) in (evidence.accounts.answer or ()):
             return "fine", "private: for its owner, whose key this is"
         case "private" if evidence.builds.forbidden:
-            private = f"private, and the key does not show to be that of {evidence.reference.owner} or of a member"
-            return "wrong", private, f"use a key of {evidence.reference.owner}, or ask to have it published as public"
+            private = f"private, and the key does not show to be that of {_owner_of(evidence)} or of a member"
+            return "wrong", private, f"use a key of {_owner_of(evidence)}, or ask to have it published as public"
         case "private":
             return "unknown", "private: for its owner and the organization, and whether the key is theirs is not told"
     return "unknown", _silence(evidence, "the platform does not tell whether it is public")
@@ -340,7 +340,12 @@ CHECKS: dict[str, Callable[[Evidence], _Judged]] = {
 
 
 def _name(evidence: Evidence) -> str:
-    return f"{evidence.reference.owner}/{evidence.reference.name}"
+    return evidence.reference.algorithm
+
+
+def _owner_of(evidence: Evidence) -> str:
+    """Name the owner; an algorithm that is named by its id does not."""
+    return evidence.reference.owner if evidence.reference.name else "its owner"
 
 
 def _answered(evidence: Evidence) -> bool:

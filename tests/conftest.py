@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -170,6 +170,34 @@ def run_python(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]
                 **options,
             },
         )
+
+    return run
+
+
+class Answered(NamedTuple):
+    """What a command has answered; a sentence that it fails with is in `stderr`."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command_line() -> Callable[..., Answered]:
+    """Run a command of `algoprof` in this process, where it costs no start; `env` are variables to add."""
+    import click
+    from click.testing import CliRunner
+
+    from algoprof.cli.main import main
+    from algoprof.errors import AlgoprofError
+
+    def run(*arguments: object, env: dict[str, str] | None = None) -> Answered:
+        result = CliRunner().invoke(main, list(map(str, arguments)), env=env, standalone_mode=False)
+        if isinstance(result.exception, AlgoprofError | click.ClickException):
+            return Answered(1, result.stdout, result.stderr + str(result.exception))
+        if result.exception is not None:
+            raise result.exception
+        return Answered(result.return_value or 0, result.stdout, result.stderr)
 
     return run
 

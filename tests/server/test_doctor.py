@@ -1,4 +1,4 @@
-"""`algoprof doctor` as a process, against a real server."""
+"""`algoprof doctor` against a real server."""
 
 import json
 import os
@@ -9,15 +9,10 @@ import pytest
 
 
 @pytest.fixture
-def doctor(server):
-    def run(*arguments, **env):
-        told = {"ALGORITHMIA_API": server.address, "ALGORITHMIA_API_KEY": server.key}
-        command = [sys.executable, "-m", "algoprof", "doctor", *map(str, arguments)]
-        return subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=60, env=os.environ | told | env
-        )
-
-    return run
+def doctor(command_line, server):
+    return lambda *arguments, **env: command_line(
+        "doctor", *arguments, env={"ALGORITHMIA_API": server.address, "ALGORITHMIA_API_KEY": server.key} | env
+    )
 
 
 def verdicts(done):
@@ -64,8 +59,13 @@ def test_what_is_wrong_is_found_where_it_is(doctor, arguments, env, wrong):
     assert "simWrongKey" not in done.stdout + done.stderr
 
 
+def test_as_a_process_it_ends_with_a_status(server):
+    told = {"ALGORITHMIA_API": server.address, "ALGORITHMIA_API_KEY": server.key}
+    command = [sys.executable, "-m", "algoprof", "doctor", "demo/Broken"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=os.environ | told)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "wrong   last build" in done.stdout
+
+
 def test_what_cannot_be_meant_is_one_sentence(doctor):
-    done = doctor("demo")
-    assert done.returncode == 1
-    assert "names no algorithm" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "names no algorithm" in doctor("demo").stderr

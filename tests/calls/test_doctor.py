@@ -144,6 +144,14 @@ def test_an_error_log_tells_that_the_network_is_wanted_and_that_time_runs_out():
     assert judged("network access", settings=PUBLIC, errors=Told(errors))[0] == "fine"
 
 
+def test_an_algorithm_that_is_named_by_its_id_has_an_owner_without_a_name():
+    reference = "01234567-89ab-cdef-0123-456789abcdef"
+    assert judged("owner", reference=reference)[1].startswith("the key is its owner's, or")
+    assert judged("algorithm", reference=reference) == ("fine", f"the platform has {reference}")
+    forbidden = {"settings": PRIVATE, "builds": refused(403), "accounts": Told((reference,))}
+    assert judged("owner", reference=reference, **forbidden)[0] == "wrong"
+
+
 def test_what_the_key_may_not_even_see_is_wrong_once():
     hidden = refused(403, 2001)
     examined = examine(evidence(resource=hidden, builds=hidden, versions=hidden))

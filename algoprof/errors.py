@@ -113,6 +113,8 @@ class CallError(ApiError):
         retry_after: seconds after which it may be called again, for it has certainly not run; None where it may have,
             or nothing says that it would be taken.
         hint: what to do next; empty where nobody knows.
+
+    From `pipe_many`, `index` says which of its inputs failed, from 0; else it is None.
     """
 
     def __init__(
@@ -138,15 +140,18 @@ class CallError(ApiError):
         self.stdout = stdout
         self.retry_after = retry_after
         self.hint = hint
+        self.index: int | None = None
         AlgoprofError.__init__(self, f"{sentence}; {hint}" if hint else sentence)
 
     def __reduce__(self) -> tuple[object, ...]:
         told = ("call", "message", "error_type", "code", "stack_trace", "stdout", "retry_after", "hint")
-        return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told})
+        return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told}, self.index)
 
 
-def _call_error(kind: type[CallError], sentence: str, told: "dict[str, Any]") -> CallError:
-    return kind(sentence, **told)
+def _call_error(kind: type[CallError], sentence: str, told: "dict[str, Any]", index: int | None) -> CallError:
+    error = kind(sentence, **told)
+    error.index = index
+    return error
 
 
 class AlgorithmException(CallError):  # noqa: N818  (the name that the official client gives it)
@@ -180,7 +185,7 @@ class CallOutOfBudget(CallTimeout, BudgetExceeded):
 
     def __reduce__(self) -> tuple[object, ...]:
         told = ("call", "hint", "run", "timeout", "elapsed")
-        return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told})
+        return _call_error, (type(self), self.sentence, {name: getattr(self, name) for name in told}, self.index)
 
 
 class CallRefused(CallError):  # noqa: N818  (the platform's verdict, not a failure of its own)

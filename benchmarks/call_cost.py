@@ -27,7 +27,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %
 
 def main() -> None:
     """Measure in turn, and print ratios."""
-    serving = _our_server if "--serve" in sys.argv[1:] else _smallest_server
+    serving = _our_server if "--serve" in sys.argv[1:] else smallest_server
     with serving() as (address, key, name), requests.Session() as session, algoprof.client(key, address) as client:
         algo = client.algo(name).set_options(timeout=60)
         url = f"{address}/v1/algo/{name}"
@@ -52,7 +52,8 @@ def main() -> None:
 
 
 @contextmanager
-def _smallest_server() -> Iterator[tuple[str, str, str]]:
+def smallest_server() -> Iterator[tuple[str, str, str]]:
+    """Yield the address of a server that answers at once, a key for it, and the name of what it calls itself."""
     listener = socket.create_server(("127.0.0.1", 0))
     process = multiprocessing.get_context("fork").Process(target=_answer_for_ever, args=(listener,), daemon=True)
     process.start()

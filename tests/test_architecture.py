@@ -72,7 +72,7 @@ ONLY_IMPORTED_BY = {
     "opentelemetry": {"exporters"},
     "prometheus_client": {"exporters"},
     "requests": {"calls", "cli"},
-    "rich": {"cli"},
+    "rich": {"cli", "calls"},
     "starlette": {"server"},
     "uvicorn": {"server"},
 }

@@ -1,23 +1,26 @@
-"""An algorithm on a platform: what to ask it for, and calling it."""
+"""An algorithm on a platform: calling it, once or many times."""
 
 import time
-from dataclasses import replace
-from itertools import count
-from typing import Self
+from collections.abc import Callable, Iterable
+from typing import Literal, Never, TypeVar, overload
 
-from algoprof.budgets import budget
+from algoprof.calls.asking import Asking
 from algoprof.calls.attempts import Attempt, Response
+from algoprof.calls.batches import CONCURRENCY, checked
 from algoprof.calls.managed import ManagedAlgorithm
+from algoprof.calls.many import Responses
 from algoprof.calls.official_methods import OfficialMethods
-from algoprof.calls.options import UNSET, Options, OutputType, Unset, checked, from_query
 from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import Retries
 from algoprof.calls.transport import Transport
+from algoprof.calls.tries import Tries
 from algoprof.errors import CallError
 
+T = TypeVar("T")
 
-class Algorithm(ManagedAlgorithm, OfficialMethods):
+
+class Algorithm(Asking, ManagedAlgorithm, OfficialMethods):
     """An algorithm as a client calls it; made by `Client.algo`.
 
     Args:
@@ -40,42 +43,9 @@ class Algorithm(ManagedAlgorithm, OfficialMethods):
         grace: float,
         retries: Retries = Retries(),  # noqa: B008  (never changed)
     ) -> None:
-        super().__init__(reference, platform, transport)
-        self._platform = platform
+        Asking.__init__(self, reference, platform, grace=grace, retries=retries)
+        ManagedAlgorithm.__init__(self, reference, platform, transport)
         self._transport = transport
-        self._grace = grace
-        self._retries = retries
-        self._options = self._asked = from_query(reference.query)
-
-    def __repr__(self) -> str:
-        return f"<Algorithm {self.reference} at {self._platform.address}>"
-
-    @property
-    def options(self) -> Options:
-        """What the next call will ask for."""
-        return self._options
-
-    def set_options(
-        self,
-        timeout: float | Unset = UNSET,
-        stdout: bool | Unset = UNSET,
-        output: OutputType | str | Unset = UNSET,
-        **query: str | float | bool,
-    ) -> Self:
-        """Say what the next calls ask for. What is left out is as the reference has it, else as by default.
-
-        Args:
-            timeout: seconds the algorithm may take, above 0 and at most 3000; 300 by default. There is no smallest
-                one: less than the way there takes is a timeout for sure.
-            stdout: whether to bring home what it prints; platforms do so for its owner only. False by default.
-            output: `default`, `raw` (the bare output: no duration) or `void` (no result).
-            query: whatever else goes into the URL, such as `sudo=True`.
-
-        Raises:
-            ConfigurationError: if one cannot be meant; nothing is changed then, and nothing sent.
-        """
-        self._options = checked(self._asked, timeout=timeout, stdout=stdout, output=output, query=query)
-        return self
 
     def pipe(self, input: object) -> Response:  # noqa: A002  (the name that the official client gives it)
         """Call the algorithm and wait for what it gives.
@@ -95,22 +65,98 @@ class Algorithm(ManagedAlgorithm, OfficialMethods):
             PlatformUnreachable: if nothing answers.
             PlatformError: if the platform failed.
         """
-        options, end = self._options, time.monotonic() + self._options.timeout
-        for number in count(1):
+        tries = Tries(self._options, self._retries)
+        while True:
             try:
-                return self._attempt(input, options, number)
+                return self._attempt(input, tries)
             except CallError as error:
-                pause = self._retries.pause(error, number, min(end - time.monotonic(), budget().remaining))
+                pause = tries.pause(error)
                 if pause is None:
                     raise
                 time.sleep(pause)
-                left = end - time.monotonic()
-                if left <= 0:  # it slept for longer than it was to
+                if tries.left <= 0:  # it slept for longer than it was to
                     raise
-            options = replace(options, timeout=left)
-        raise AssertionError  # there is always a next number
 
-    def _attempt(self, value: object, options: Options, number: int) -> Response:
-        with Attempt(self._platform, self.reference, options, self._grace, number=number) as attempt:
+    @overload
+    def pipe_many(
+        self,
+        inputs: Iterable[object],
+        concurrency: int = ...,
+        on_error: Literal["raise"] = ...,
+        *,
+        ordered: bool = ...,
+        progress: bool | None = ...,
+    ) -> Responses[Never]: ...
+
+    @overload
+    def pipe_many(
+        self,
+        inputs: Iterable[object],
+        concurrency: int = ...,
+        *,
+        on_error: Literal["return"],
+        ordered: bool = ...,
+        progress: bool | None = ...,
+    ) -> Responses[CallError]: ...
+
+    @overload
+    def pipe_many(
+        self,
+        inputs: Iterable[object],
+        concurrency: int = ...,
+        *,
+        on_error: Callable[[CallError], T],
+        ordered: bool = ...,
+        progress: bool | None = ...,
+    ) -> Responses[T]: ...
+
+    def pipe_many(
+        self,
+        inputs: Iterable[object],
+        concurrency: int = CONCURRENCY,
+        on_error: "Literal['raise', 'return'] | Callable[[CallError], T]" = "raise",
+        *,
+        ordered: bool = True,
+        progress: bool | None = None,
+    ) -> Responses[T]:
+        """Call the algorithm with each of many inputs, several at once, and return an iterator over what it gives.
+
+        It begins with the first `next`. Inputs are taken as they are needed, by a thread of their own that stands in
+        the context of the caller, so there may be any number of them: at most twice `concurrency` are taken whose
+        response is not yet handed out. When the platform puts a call off (429, or 503 with a `Retry-After`), all of
+        them wait, fewer go on, and that call is sent again while its timeout lasts. `Response.index` and
+        `CallError.index` say which input is answered.
+
+        Args:
+            inputs: what to call with, each as for `pipe`; any iterable, also one without an end.
+            concurrency: how many calls may be on their way at once, from 1 to 80.
+            on_error: `raise` ends it with the error of the first call that failed; `return` gives the `CallError` in
+                place of a response; a callable gets that error, and what it returns stands there.
+            ordered: whether responses come in the order of the inputs; else as they are there.
+            progress: True shows on stderr how far it is, a bar on a terminal and lines elsewhere; None, the default,
+                shows the bar only, and False nothing.
+
+        Raises:
+            ConfigurationError: if the inputs are one text, or an option cannot be meant.
+
+        >>> from algoprof.calls.client import client
+        >>> with client("simKey", "http://127.0.0.1:1") as caller:
+        ...     algo = caller.algo("demo/Routes")
+        ...     list(algo.pipe_many(range(3), concurrency=2, on_error=lambda error: error.call.outcome))
+        ['unreachable', 'unreachable', 'unreachable']
+        """
+        asked = checked(inputs, concurrency=concurrency, ordered=ordered, on_error=on_error, progress=progress)
+        options, retries = self._options, self._retries
+        return Responses(
+            inputs,
+            asked,
+            call=self._attempt,
+            tries=lambda: Tries(options, retries, insistent=True),
+            name=str(self.reference),
+        )
+
+    def _attempt(self, value: object, tries: Tries) -> Response:
+        options = tries.begin()
+        with Attempt(self._platform, self.reference, options, self._grace, number=tries.number) as attempt:
             request = attempt.request(value)
             return attempt.finish(self._transport.send(request, attempt.deadline))

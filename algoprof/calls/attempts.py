@@ -27,11 +27,13 @@ class Response:
         result: the output: a JSON value, a text or bytes; None from a void call.
         metadata: what the platform tells about the call.
         call: the record of the call: its times against its timeout, and the remote profile.
+        index: from `pipe_many`, which of its inputs this answers, from 0; else None.
     """
 
     result: Any
     metadata: Metadata
     call: Call
+    index: int | None = None
 
     @property
     def request_id(self) -> str:

@@ -9,11 +9,13 @@ import http.client
 import io
 import math
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Self
 
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
@@ -37,9 +39,61 @@ class _Exchange:
     def __init__(self, deadline: float, largest: float) -> None:
         self.deadline = deadline
         self.unread = largest
+        self.cancelled = False
+        self.sock: socket.socket | None = None  # what it waits for
+
+    def cancel(self) -> None:
+        self.cancelled = True  # before the socket is looked at: who has none yet looks at this
+        if self.sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(self.sock, socket.SHUT_RDWR)  # that of TLS would wait for its own end
+
+
+class Cancellation:
+    """Ends, from any thread, the exchanges that are made within it.
+
+    >>> cancellation = Cancellation()
+    >>> cancellation.cancel()
+    >>> with cancellation, until(math.inf):
+    ...     pass
+    Traceback (most recent call last):
+        ...
+    concurrent.futures._base.CancelledError
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[_Exchange] = set()
+        self._cancelled = False
+
+    def __enter__(self) -> Self:
+        _cancellation.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _cancellation.set(None)
+
+    def cancel(self) -> None:
+        """End the exchanges that are open, and each later one as it begins."""
+        with self._lock:
+            self._cancelled = True
+            for exchange in self._open:
+                exchange.cancel()
+
+    def begin(self, exchange: _Exchange) -> None:
+        """Take an exchange in."""
+        with self._lock:
+            exchange.cancelled = self._cancelled
+            self._open.add(exchange)
+
+    def end(self, exchange: _Exchange) -> None:
+        """Let it go: its socket may serve another."""
+        with self._lock:
+            self._open.discard(exchange)
 
 
 _exchange: ContextVar[_Exchange | None] = ContextVar("exchange", default=None)
+_cancellation: ContextVar[Cancellation | None] = ContextVar("cancellation", default=None)
 
 
 @contextmanager
@@ -49,22 +103,46 @@ def until(deadline: float, largest: float = math.inf) -> Iterator[None]:
     Args:
         deadline: a moment of `time.monotonic`.
         largest: bytes read at most.
+
+    Raises:
+        concurrent.futures.CancelledError: if the `Cancellation` around it has been cancelled.
     """
-    token = _exchange.set(_Exchange(deadline, largest))
+    exchange = _Exchange(deadline, largest)
+    cancellation = _cancellation.get()
+    if cancellation is not None:
+        cancellation.begin(exchange)
+    token = _exchange.set(exchange)
     try:
         yield
+    except Exception:
+        if exchange.cancelled:  # a socket that is shut down fails in many ways
+            raise CancelledError from None
+        raise
     finally:
         _exchange.reset(token)
+        if cancellation is not None:
+            cancellation.end(exchange)
+    if exchange.cancelled:
+        raise CancelledError
 
 
-def remaining() -> float:
+def remaining(sock: socket.socket | None = None) -> float:
     """Return the seconds left.
+
+    Args:
+        sock: what they will be spent on, if there is a socket yet.
 
     Raises:
         TimeoutError: if none is.
+        concurrent.futures.CancelledError: if nobody waits for it any more.
     """
     exchange = _exchange.get()
-    left = math.inf if exchange is None else exchange.deadline - time.monotonic()
+    if exchange is None:
+        return math.inf
+    exchange.sock = sock
+    if exchange.cancelled:
+        raise CancelledError
+    left = exchange.deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
     return left
@@ -112,7 +190,7 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        self._sock.settimeout(remaining())
+        self._sock.settimeout(remaining(self._sock))
         count: int | None = self._raw.readinto(buffer)
         _count(count or 0)
         return count
@@ -148,7 +226,11 @@ class _Connection(HTTPConnection):
                 continue
             finally:
                 self._dns_host = name
-            sock.settimeout(remaining())  # for TLS, which follows
+            try:
+                sock.settimeout(remaining(sock))  # for TLS, which follows
+            except BaseException:
+                sock.close()
+                raise
             return sock
         raise failure
 
@@ -158,7 +240,7 @@ class _Connection(HTTPConnection):
             return
         view = memoryview(data)
         for start in range(0, len(view), _SLICE):
-            self.sock.settimeout(remaining())
+            self.sock.settimeout(remaining(self.sock))
             super().send(view[start : start + _SLICE])
 
 

@@ -21,6 +21,9 @@ from algoprof.profiles.tree import Profile
 LARGEST_ANSWER = 64 * 1024 * 1024
 """Bytes of an answer that are read at most; the platform's own limit for a result is 15 MiB."""
 
+MOST_AT_ONCE = 80
+"""Calls that the platform takes of one account at once."""
+
 _LARGEST_PROFILE = 4 * 1024 * 1024  # values plus characters
 _LONGEST_TIME = 10**7  # seconds; whatever says more is no measurement
 

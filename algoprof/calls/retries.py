@@ -12,6 +12,7 @@ from algoprof.errors import CallError, ConfigurationError
 MOST = 20
 """Further attempts that may be asked for."""
 _FIRST, _LONGEST = 0.5, 20.0  # seconds of the first pause and of the longest, before jitter
+_DOUBLINGS = 10  # after so many every pause is the longest
 _random = random.SystemRandom()  # the sequence of the module's own functions belongs to the program
 
 
@@ -36,7 +37,7 @@ class Retries:
         if number > self.most or error.retry_after is None:
             return None
         # Many callers are refused at the same moment: they must not come back at the same moment.
-        wait = error.retry_after + min(_FIRST * 2 ** (number - 1), _LONGEST) * _random.uniform(0.5, 1)
+        wait = error.retry_after + min(_FIRST * 2 ** min(number - 1, _DOUBLINGS), _LONGEST) * _random.uniform(0.5, 1)
         return wait if wait < left else None
 
 

@@ -12,10 +12,9 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from algoprof.calls.deadlines import CONNECT, DeadlineAdapter, TooMuchError, until
 from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import LARGEST_ANSWER, Answer, NoAnswer, Request
+from algoprof.calls.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
 
 _CHUNK = 64 * 1024
-_CONNECTIONS = 32  # kept open; the platform suggests up to 16 threads, and takes 80 calls at once
 
 
 class Transport:
@@ -34,7 +33,11 @@ class Transport:
         self._session, self._owner = self._new_session(), os.getpid()
 
     def send(self, request: Request, deadline: float) -> Answer | NoAnswer:
-        """Send a request and read its answer, until a moment of `time.monotonic`."""
+        """Send a request and read its answer, until a moment of `time.monotonic`.
+
+        Raises:
+            concurrent.futures.CancelledError: if the `Cancellation` around it has been cancelled.
+        """
         if self._owner != os.getpid():  # forked: the connections belong to the parent
             self._session, self._owner = self._new_session(), os.getpid()
         left = deadline - time.monotonic()
@@ -65,7 +68,7 @@ class Transport:
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
-        adapter = DeadlineAdapter(pool_maxsize=_CONNECTIONS)
+        adapter = DeadlineAdapter(pool_maxsize=MOST_AT_ONCE)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
         session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

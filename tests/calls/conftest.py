@@ -34,6 +34,8 @@ class Platform:
     headers: dict[str, str] = field(default_factory=dict)
     first: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     """Refusals that come before that answer: a status and headers each."""
+    answering: Callable[[Asked], bytes] | None = None
+    """Makes the body of each answer of its request, in place of what `answers` said."""
 
     def answers(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.status = status
@@ -58,8 +60,11 @@ def platform() -> Iterator[Platform]:
             url = urlsplit(self.path)
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): text for name, text in self.headers.items()}
-            state.asked.append(Asked(url.path, parse_qs(url.query), headers, body))
+            asked = Asked(url.path, parse_qs(url.query), headers, body)
+            state.asked.append(asked)
             status, headers, answer = state.next()
+            if state.answering is not None:
+                answer = state.answering(asked)
             self.send_response(status)
             for name, text in headers.items():
                 self.send_header(name, text)

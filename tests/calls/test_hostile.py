@@ -8,11 +8,15 @@ import subprocess
 import sys
 import threading
 import zlib
+from concurrent.futures import CancelledError
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algoprof import capture_calls
+from algoprof.calls.deadlines import Cancellation
 from algoprof.calls.names import addresses
 from algoprof.errors import CallError, CallTimeout, PlatformError
 
@@ -265,6 +269,34 @@ def test_the_deadline_holds_while_tls_shakes_hands(raw_server, make_client):
     with pytest.raises(CallTimeout) as raised:
         make_client("simKey", address, grace=0.1).algo("demo/Slow").set_options(timeout=0.2).pipe(None)
     assert raised.value.call.wall < 5
+
+
+@pytest.mark.real("openssl")
+@pytest.mark.parametrize("secure", [False, True])
+def test_who_is_given_up_does_not_wait_for_an_answer(request, raw_server, make_client, secure):
+    asked, cancellation, ended = threading.Event(), Cancellation(), []
+
+    def silent(connection, stop):
+        read_request(connection)
+        asked.set()
+        connection.recv(1)
+
+    certificate = request.getfixturevalue("certificate")
+    address = raw_server(over_tls(certificate, silent) if secure else silent)
+    address = address.replace("http:", "https:") if secure else address
+    algo = make_client("simKey", address, str(certificate[0])).algo("demo/Slow")
+
+    def call():
+        with cancellation, capture_calls() as calls, suppress(CancelledError):
+            algo.pipe(None)
+        ended.extend(calls)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert asked.wait(60)
+    cancellation.cancel()
+    caller.join(60)
+    assert [call.outcome for call in ended] == ["cancelled"]
 
 
 def test_the_deadline_holds_while_a_name_is_resolved(make_client, monkeypatch):

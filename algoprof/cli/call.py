@@ -1,29 +1,29 @@
 """`algoprof call`: one call of an algorithm, its result on stdout, what it took on stderr."""
 
-import base64
 import json
 import sys
-from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import click
 
 from algoprof.calls.attempts import Response
+from algoprof.calls.batches import CONCURRENCY
+from algoprof.calls.protocol import MOST_AT_ONCE
 from algoprof.cli.call_inputs import given_input
+from algoprof.cli.call_many import call_many
+from algoprof.cli.call_records import in_json, record_of
 from algoprof.cli.output import Output, keep_binary
 from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import complain
 from algoprof.cli.telling import tell, tell_failure
 from algoprof.errors import CallError, CallTimeout
-from algoprof.profiles import codec
-from algoprof.profiles.calls import Call
 
 _TIMED_OUT = 124  # as timeout(1) has it
 _EXAMPLES = """\b
 algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile
 algoprof call demo/Hello --text World
-algoprof call demo/Routes - < input.json"""
+algoprof call demo/Routes - < input.json
+algoprof call demo/Routes --many inputs.jsonl > results.jsonl"""
 
 
 @click.command(epilog=_EXAMPLES)
@@ -39,6 +39,24 @@ algoprof call demo/Routes - < input.json"""
     help="What the file holds. By default its name says: .json is JSON, .txt and the like are text, others are binary;"
     " stdin is JSON.",
 )
+@click.option(
+    "--many",
+    metavar="PATH",
+    help="Call with each line of a file, or of stdin with `-`: JSON in, one line of JSON out for each.",
+)
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1, MOST_AT_ONCE),
+    default=CONCURRENCY,
+    show_default=True,
+    help="Calls on their way at once, with --many.",
+)
+@click.option(
+    "--ordered/--unordered",
+    default=True,
+    show_default=True,
+    help="With --many: results in the order of the inputs, or as they are there.",
+)
 @click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds it may take, at most 3000.")
 @click.option("--stdout", "captured", is_flag=True, help="Show on stderr what the algorithm prints.")
 @click.option("--profile", "tree", is_flag=True, help="Show on stderr where the time went, section by section.")
@@ -53,6 +71,9 @@ def command(
     text: str | None,
     path: str | None,
     kind: str | None,
+    many: str | None,
+    concurrency: int,
+    ordered: bool,
     timeout: float,
     captured: bool,
     tree: bool,
@@ -65,9 +86,23 @@ def command(
     The API key comes from ALGORITHMIA_API_KEY, else it is that of the server on this machine, else that of the account
     in ~/.algorithmia/config; else it is asked for, where somebody is there.
 
-    Exits with 124 if the time ran out, with 1 if the call failed otherwise.
+    With --many, a call that fails gives a line {"error": {...}} in place of its result, and how far it is goes to
+    stderr. --json gives lines with everything, and `index`, the place of the input, from 0. Stopped, it prints what was
+    done by then.
+
+    Exits with 124 if the time ran out, with 1 if the call failed otherwise, or one of many did.
     """
     destination = Output(output)
+    if many is not None:
+        alone = (stdin, data, text, path, kind, output, tree or None, (captured and not record) or None)
+        if any(option is not None for option in alone):
+            raise click.UsageError(
+                "--many brings its inputs and prints lines: it goes with --concurrency, --unordered, --timeout, and"
+                " --json, which has --stdout and the profile as well"
+            )
+        with where.client() as caller:
+            algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
+            return call_many(algo, many, concurrency=concurrency, ordered=ordered, record=record)
     given = given_input(stdin, data, text, path, kind)
     with where.client() as caller:
         algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
@@ -76,12 +111,12 @@ def command(
         except CallError as error:
             tell_failure(error, printed=captured, tree=tree)
             if record:
-                destination.write(_json(_record(error)) + "\n")
+                destination.write(in_json(record_of(error)) + "\n")
             complain(str(error))
             return _TIMED_OUT if isinstance(error, CallTimeout) else 1
     result, on_terminal = response.result, output is None and sys.stdout.isatty()
     if record:
-        destination.write(_json(_record(response)) + "\n")
+        destination.write(in_json(record_of(response)) + "\n")
     elif isinstance(result, bytes) and on_terminal:
         kept = keep_binary(result, algo.reference.name or "result")
         click.echo(f"the result, {len(result):,} bytes of binary data, is in {kept}", err=True)
@@ -97,34 +132,4 @@ def _shown(response: Response, *, pretty: bool) -> str | bytes:
         return response.result
     if isinstance(response.result, str) and response.metadata.content_type != "json":
         return response.result if response.result.endswith("\n") else response.result + "\n"
-    return _json(response.result, indent=2 if pretty else None) + "\n"
-
-
-def _json(value: object, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _record(told: Response | CallError) -> dict[str, Any]:
-    """Return all that is known about a call, for scripts; times in seconds."""
-    call = told.call
-    record: dict[str, Any] = {"call": _call(call)}
-    if isinstance(told, CallError):
-        names = ("message", "error_type", "code", "stack_trace", "stdout", "hint")
-        return {"error": {name: getattr(told, name) for name in names}, **record}
-    result, metadata = told.result, told.metadata
-    if isinstance(result, bytes):
-        result = base64.b64encode(result).decode()
-    shown = {name: getattr(metadata, name) for name in ("content_type", "duration", "stdout")}
-    return {"result": result, "metadata": shown, **record}
-
-
-def _call(call: Call) -> dict[str, Any]:
-    plain = {
-        field.name: getattr(call, field.name)
-        for field in fields(call)
-        if field.name != "profile" and not field.name.endswith("_ns")
-    }
-    times = {name: getattr(call, name) for name in ("wall", "duration", "overhead", "queue", "load", "network")}
-    ratio = {"budget_used_ratio": call.budget_used_ratio, "budget_source": call.budget_source}
-    profile = {"profile": codec.to_json(call.profile)} if call.profile else {}
-    return {**plain, "started": call.started_ns / 1e9, **times, **ratio, **profile}
+    return in_json(response.result, indent=2 if pretty else None) + "\n"

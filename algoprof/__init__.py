@@ -16,6 +16,7 @@ from algoprof.sections import section
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from algoprof.calls.async_client import AsyncClient
     from algoprof.calls.attempts import AlgoResponse
     from algoprof.calls.client import client
     from algoprof.calls.instrumented import instrument
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AlgoResponse",
     "AlgoprofError",
+    "AsyncClient",
     "Budget",
     "BudgetExceeded",
     "Node",
@@ -56,6 +58,7 @@ __all__ = [
 
 _LAZY = {
     "AlgoResponse": "algoprof.calls.attempts",
+    "AsyncClient": "algoprof.calls.async_client",
     "Node": "algoprof.profiles.tree",
     "OutputType": "algoprof.calls.options",
     "Profile": "algoprof.profiles.tree",

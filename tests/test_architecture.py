@@ -69,6 +69,7 @@ ONLY_FOR_TYPES = {("errors", "profiles"), ("settings", "exporters"), ("watcher",
 
 ONLY_IMPORTED_BY = {
     "click": {"cli"},
+    "httpx": {"calls"},
     "opentelemetry": {"exporters"},
     "prometheus_client": {"exporters"},
     "requests": {"calls", "cli"},
@@ -78,8 +79,8 @@ ONLY_IMPORTED_BY = {
 }
 
 HEAVY = (
-    "asyncio", "click", "collections", "contextlib", "dataclasses", "functools", "importlib.metadata", "inspect",
-    "json", "logging", "opentelemetry", "prometheus_client", "requests", "rich", "typing",
+    "asyncio", "click", "collections", "contextlib", "dataclasses", "functools", "httpx", "importlib.metadata",
+    "inspect", "json", "logging", "opentelemetry", "prometheus_client", "requests", "rich", "typing",
 )  # fmt: skip
 
 

@@ -1,11 +1,14 @@
-"""What `pipe_many` is asked for, by whatever client: checked before anything is sent."""
+"""What `pipe_many` is, by whatever client: what is asked for, when a call may begin, which outcome comes next."""
 
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sized
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, Literal, TypeVar
 
+from algoprof.calls.attempts import Response
 from algoprof.calls.protocol import MOST_AT_ONCE
+from algoprof.calls.throttle import Throttle
+from algoprof.calls.tries import Tries
 from algoprof.errors import CallError, ConfigurationError
 
 T = TypeVar("T")
@@ -90,3 +93,68 @@ def instead(failure: BaseException, on_error: "OnError | Callable[[CallError], T
     if isinstance(failure, CallError) and on_error != OnError.RAISE:
         return failure if on_error == OnError.RETURN else on_error(failure)  # type: ignore[return-value]
     raise failure
+
+
+def admission(throttle: Throttle, tries: Tries, now: float) -> float:
+    """Return how many seconds to wait before asking again whether an attempt may begin; 0 if it begins now.
+
+    Args:
+        throttle: counts it if it begins.
+        tries: what it belongs to.
+        now: a moment of `time.monotonic`.
+
+    Raises:
+        CallError: how the last attempt failed, if there is no time left for another.
+    """
+    wait = max(throttle.delay(now), tries.opens - now)
+    if wait > 0:
+        left = tries.left
+        if left > 0:
+            return min(wait, left)
+        if tries.failure is not None:
+            raise tries.failure
+    throttle.begin()  # without a budget, too: the attempt itself says so
+    return 0.0
+
+
+class Outcomes:
+    """What calls gave, kept until it is asked for.
+
+    Args:
+        ordered: whether it is handed out in the order of the inputs.
+    """
+
+    def __init__(self, *, ordered: bool) -> None:
+        self._ordered = ordered
+        self._waiting: dict[int, Response | BaseException] = {}
+        self._handed = 0
+        self._taken: int | None = None
+        self._failure: BaseException | None = None
+        self.closed = False
+        """Whether no more comes than has come."""
+
+    def put(self, index: int, outcome: Response | BaseException) -> None:
+        """Keep the outcome of an input."""
+        self._waiting[index] = outcome
+
+    def end(self, taken: int, failure: BaseException | None) -> None:
+        """Note how many inputs there were in all, and how they failed if they did."""
+        self._taken, self._failure = taken, failure
+
+    @property
+    def ready(self) -> bool:
+        """Whether `take` need not wait."""
+        there = self._handed in self._waiting if self._ordered else bool(self._waiting)
+        return there or self.closed or self._handed == self._taken
+
+    def take(self, end: type[Exception]) -> Response | BaseException:
+        """Return the next outcome; once closed, in order there may be gaps, of calls that were given up.
+
+        Raises:
+            BaseException: if nothing is left: how the inputs failed, else what is to be raised at the end.
+        """
+        if not self._waiting:
+            failure, self._failure = self._failure, None
+            raise failure or end
+        self._handed += 1
+        return self._waiting.pop(min(self._waiting) if self._ordered else next(iter(self._waiting)))

@@ -11,7 +11,7 @@ from typing import NoReturn, Self
 from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.official_methods import NOT_OFFERED, refusing
 from algoprof.calls.platforms import Platform, locate
-from algoprof.calls.references import parse
+from algoprof.calls.references import Reference, parse
 from algoprof.calls.retries import Retries, checked
 from algoprof.calls.transport import Transport
 from algoprof.errors import ConfigurationError
@@ -51,6 +51,25 @@ def client(
     >>> client("simSecret", "http://127.0.0.1:8080").algo("demo/Routes").set_options(timeout=60)
     <Algorithm demo/Routes at http://127.0.0.1:8080>
     """
+    platform, ca_cert = located(api_key, api_address, ca_cert, bearer_token, grace, data=data, account=account)
+    return Client(platform, Transport(platform, ca_cert), grace=float(grace), retries=checked(retries))
+
+
+def located(
+    api_key: str | None,
+    api_address: str | None,
+    ca_cert: str | bool | None,
+    bearer_token: str | None,
+    grace: float,
+    *,
+    data: str | PathLike[str] | None,
+    account: str | None,
+) -> tuple[Platform, str | bool | None]:
+    """Return the platform that a client's arguments name, and the certificates to trust.
+
+    Raises:
+        ConfigurationError: if one of them cannot be meant.
+    """
     if not api_address and data is None and account is None:
         api_address = vars(sys.modules["algoprof"]).get("apiAddress")  # as the official client has it
     folder = None if data is None else Path(data)
@@ -60,7 +79,21 @@ def client(
         raise ConfigurationError(f"ca_cert is {str(ca_cert)[:200]!r}, but there is no such file or folder")
     if isinstance(grace, bool) or not isinstance(grace, (int, float)) or not 0 <= grace < math.inf:
         raise ConfigurationError(f"grace is a number of seconds from 0 on, not {grace!r:.80}")
-    return Client(platform, Transport(platform, ca_cert), grace=float(grace), retries=checked(retries))
+    return platform, ca_cert
+
+
+def at(reference: str, address: str) -> Reference:
+    """Return the algorithm that a text names on the platform of an address.
+
+    Raises:
+        ConfigurationError: if it names no algorithm, or one on another platform.
+    """
+    named = parse(reference)
+    if named.address and named.address.lower() != address.lower():
+        raise ConfigurationError(
+            f"{reference[:200]!r} is not at {address}: pass its address to the client as api_address"
+        )
+    return named
 
 
 class Client:
@@ -112,12 +145,9 @@ class Client:
         Raises:
             ConfigurationError: if it names no algorithm, or one on another platform.
         """
-        named = parse(reference)
-        if named.address and named.address.lower() != self.address.lower():
-            raise ConfigurationError(
-                f"{reference[:200]!r} is not at {self.address}: pass its address to the client as api_address"
-            )
-        return Algorithm(named, self._platform, self._transport, grace=self._grace, retries=self._retries)
+        return Algorithm(
+            at(reference, self.address), self._platform, self._transport, grace=self._grace, retries=self._retries
+        )
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name in NOT_OFFERED:

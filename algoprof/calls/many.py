@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from algoprof.calls.attempts import Response
-from algoprof.calls.batches import Asked, OnError, instead, length
+from algoprof.calls.batches import Asked, OnError, Outcomes, admission, instead, length
 from algoprof.calls.deadlines import Cancellation
 from algoprof.calls.progress import Progress, progress
 from algoprof.calls.throttle import Throttle
-from algoprof.calls.tries import Tries, put_off
+from algoprof.calls.tries import Tries, pause_of_all
 from algoprof.errors import CallError
 
 T = TypeVar("T")
@@ -54,11 +54,8 @@ class Responses(Generic[T]):
         self._asked = asked
         self._progress = progress(asked.progress, name, length(inputs))
         self._work = _Work(iter(inputs), asked, call, tries, self._progress)
-        self._waiting: dict[int, Response | BaseException] = {}
-        self._handed = 0
-        self._taken: int | None = None
-        self._failure: BaseException | None = None
-        self._begun = self._closed = False
+        self._outcomes = Outcomes(ordered=asked.ordered)
+        self._begun = False
         self._finalizer = weakref.finalize(self, _end, self._work, self._progress)
 
     def __iter__(self) -> Self:
@@ -66,11 +63,15 @@ class Responses(Generic[T]):
 
     def __next__(self) -> Response | T:
         try:
-            if not self._begun and not self._closed:
+            if not self._begun and not self._outcomes.closed:
                 self._begun = True
                 self._progress.start()
                 self._work.start()
-            return self._hand_out(self._next())
+            while not self._outcomes.ready:
+                self._receive()
+            outcome = self._outcomes.take(StopIteration)
+            self._work.room.release()
+            return outcome if isinstance(outcome, Response) else instead(outcome, self._asked.on_error)
         except BaseException:
             self.close()
             raise
@@ -85,46 +86,20 @@ class Responses(Generic[T]):
 
     def close(self) -> None:
         """Send nothing more, and give up what is on its way. What is done can still be iterated over."""
-        if self._closed:
+        if self._outcomes.closed:
             return
-        self._closed = True
+        self._outcomes.closed = True
         self._finalizer()
         self._work.join(_PATIENCE)
         while not self._work.done.empty():
             self._receive()
 
-    def _next(self) -> Response | BaseException:
-        """Return the next outcome, which in order is that of the next input."""
-        while not (self._handed in self._waiting if self._asked.ordered else self._waiting):
-            if self._closed or self._handed == self._taken:
-                return self._last()
-            self._receive()
-        return self._waiting.pop(self._handed if self._asked.ordered else next(iter(self._waiting)))
-
-    def _last(self) -> Response | BaseException:
-        """Return what is left when nothing more will come: in order there may be gaps, of calls that were given up.
-
-        Raises:
-            BaseException: if nothing is left: how the inputs failed, else `StopIteration`.
-        """
-        if self._waiting:
-            return self._waiting.pop(min(self._waiting))
-        failure, self._failure = self._failure, None
-        raise failure or StopIteration
-
     def _receive(self) -> None:
         index, outcome = self._work.done.get()
         if index < 0:
-            self._taken, self._failure = ~index, cast("BaseException | None", outcome)
+            self._outcomes.end(~index, cast("BaseException | None", outcome))
         elif outcome is not None:
-            self._waiting[index] = outcome
-
-    def _hand_out(self, outcome: Response | BaseException) -> Response | T:
-        self._handed += 1
-        self._work.room.release()
-        if isinstance(outcome, Response):
-            return outcome
-        return instead(outcome, self._asked.on_error)
+            self._outcomes.put(index, outcome)
 
 
 def _end(work: "_Work", shown: Progress) -> None:
@@ -235,8 +210,7 @@ class _Work:
                 return self._call(value, tries)
             except CallError as error:
                 again = tries.pause(error)
-                if put_off(error):
-                    pause = error.retry_after if again is None else again
+                pause = pause_of_all(error, again)
                 if again is None:
                     raise
             finally:
@@ -256,14 +230,10 @@ class _Gate:
         with self._changed:
             while not self._closed:
                 now = time.monotonic()
-                wait = max(self._throttle.delay(now), tries.opens - now)
-                left = tries.left if wait > 0 else wait
-                if left <= 0 and wait > 0 and tries.failure is not None:
-                    raise tries.failure
-                if left <= 0:  # without a budget, the attempt itself says so
-                    self._throttle.begin()
+                wait = admission(self._throttle, tries, now)
+                if not wait:
                     return now
-                self._changed.wait(min(wait, left, threading.TIMEOUT_MAX))
+                self._changed.wait(min(wait, threading.TIMEOUT_MAX))
         raise CancelledError
 
     def leave(self, began: float, pause: float | None) -> None:

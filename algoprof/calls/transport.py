@@ -3,13 +3,13 @@
 import http.client
 import os
 import time
-import zlib
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
 
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
+from algoprof.calls.answers import answer, over
 from algoprof.calls.deadlines import CONNECT, DeadlineAdapter, TooMuchError, until
 from algoprof.calls.platforms import Platform
 from algoprof.calls.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
@@ -83,10 +83,10 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
-    """Read an answer. It is inflated here: several layers of compression make any number of bytes of a few."""
+    """Read an answer, as it is on the wire."""
     body = bytearray()
     status = response.status_code
-    too_large = NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes", status)
+    too_large = over(LARGEST_ANSWER, status)
     response.raw.enforce_content_length = True  # urllib3 before 2 takes a part for the whole
     try:
         for chunk in response.raw.stream(_CHUNK, decode_content=False):
@@ -99,26 +99,7 @@ def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
         if any(isinstance(cause, TooMuchError) for cause in _causes(error)):
             return too_large
         return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status)
-    headers = {name.lower(): text for name, text in response.headers.items()}
-    encoding = headers.get("content-encoding", "").strip().lower() or "identity"
-    if encoding == "identity":
-        return Answer(status, headers, bytes(body))
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        return NoAnswer("platform_error", f"its answer is compressed, with {encoding[:60]!r}", status)
-    try:
-        inflated = _inflated(bytes(body))
-    except zlib.error:
-        return NoAnswer("platform_error", f"its answer is not {encoding}, as it says", status)
-    return too_large if len(inflated) > LARGEST_ANSWER else Answer(status, headers, inflated)
-
-
-def _inflated(body: bytes) -> bytes:
-    """Return what a body is in full, or its beginning if that is too large."""
-    inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, as its header says
-    inflated = inflater.decompress(body, LARGEST_ANSWER + 1)
-    if len(inflated) <= LARGEST_ANSWER and (not inflater.eof or inflater.unused_data):
-        raise zlib.error("it ends too early or too late")
-    return inflated
+    return answer(status, response.headers, bytes(body), LARGEST_ANSWER)
 
 
 def _no_answer(error: Exception, deadline: float) -> NoAnswer:
@@ -126,7 +107,7 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
     if time.monotonic() >= deadline:
         return NoAnswer("client_timeout", "no answer had begun")
     if any(isinstance(cause, TooMuchError) for cause in causes):
-        return NoAnswer("platform_error", f"its answer is over {LARGEST_ANSWER:,} bytes")
+        return over(LARGEST_ANSWER)
     unsent = any(isinstance(cause, (NewConnectionError, ConnectTimeoutError)) for cause in causes)
     if isinstance(error, requests.exceptions.SSLError):
         return NoAnswer("unreachable", f"TLS failed: {_reason(error)}; if its certificate is your own, pass ca_cert")

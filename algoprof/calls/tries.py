@@ -65,3 +65,15 @@ class Tries:
 def put_off(error: CallError) -> bool:
     """Return whether the platform said to come again later, which holds for every call to it."""
     return error.retry_after is not None and error.status in (429, 503)
+
+
+def pause_of_all(error: CallError, pause: float | None) -> float | None:
+    """Return how many seconds every call to the platform is to wait after this one failed; None if none is to.
+
+    Args:
+        error: how it failed.
+        pause: what this one waits itself; None if it does not go on.
+    """
+    if not put_off(error):
+        return None
+    return error.retry_after if pause is None else pause

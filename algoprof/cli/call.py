@@ -1,6 +1,5 @@
 """`algoprof call`: one call of an algorithm, its result on stdout, what it took on stderr."""
 
-import json
 import sys
 from pathlib import Path
 

@@ -1,5 +1,6 @@
 """Platforms to call: one that answers what a test says, one that speaks bytes, and what delivery was told."""
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -129,6 +130,47 @@ def make_client(recorded: list[Any]) -> Iterator[Callable[..., Any]]:
     yield make
     for one in made:
         one.close()
+
+
+class FromOutside:
+    """An `AsyncClient` or its algorithm, each call of which is awaited in one event loop, for tests of both."""
+
+    def __init__(self, inner: Any, runner: asyncio.Runner) -> None:
+        self._inner = inner
+        self._runner = runner
+
+    def algo(self, reference: str) -> "FromOutside":
+        return FromOutside(self._inner.algo(reference), self._runner)
+
+    def set_options(self, **options: Any) -> "FromOutside":
+        self._inner.set_options(**options)
+        return self
+
+    def pipe(self, value: object) -> Any:
+        return self._runner.run(self._inner.pipe(value))
+
+    def close(self) -> None:
+        self._runner.run(self._inner.close())
+
+
+@pytest.fixture(params=["requests", "httpx"])
+def make_any_client(request: pytest.FixtureRequest, make_client: Callable[..., Any]) -> Iterator[Callable[..., Any]]:
+    """Return a client over either library, both with the methods of the synchronous one; `kind` says which it is."""
+    from algoprof.calls.async_client import AsyncClient
+
+    with asyncio.Runner() as runner:
+        made: list[FromOutside] = []
+
+        def make(*args: Any, **options: Any) -> Any:
+            if request.param == "requests":
+                return make_client(*args, **options)
+            made.append(FromOutside(AsyncClient(*args, **options), runner))
+            return made[-1]
+
+        make.kind = request.param  # type: ignore[attr-defined]
+        yield make
+        for one in made:
+            one.close()
 
 
 @pytest.fixture

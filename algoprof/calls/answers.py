@@ -1,0 +1,45 @@
+"""An answer as it came over the wire, inflated within bounds: what is the same whatever library read it."""
+
+import zlib
+from collections.abc import Mapping
+
+from algoprof.calls.protocol import Answer, NoAnswer
+
+
+def answer(status: int, headers: Mapping[str, str], body: bytes, largest: int) -> Answer | NoAnswer:
+    """Return an answer; one layer of compression is undone here, for several make any number of bytes of a few.
+
+    Args:
+        status: the HTTP status.
+        headers: in any case.
+        body: as it came.
+        largest: bytes that it may be at most.
+
+    >>> answer(200, {"Content-Encoding": "gzip"}, b"abcd", 10**6)
+    NoAnswer(outcome='platform_error', reason='its answer is not gzip, as it says', status=200, unsent=False)
+    """
+    lower = {name.lower(): text for name, text in headers.items()}
+    encoding = lower.get("content-encoding", "").strip().lower() or "identity"
+    if encoding == "identity":
+        return Answer(status, lower, body)
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return NoAnswer("platform_error", f"its answer is compressed, with {encoding[:60]!r}", status)
+    try:
+        inflated = _inflated(body, largest)
+    except zlib.error:
+        return NoAnswer("platform_error", f"its answer is not {encoding}, as it says", status)
+    return over(largest, status) if len(inflated) > largest else Answer(status, lower, inflated)
+
+
+def over(largest: int, status: int | None = None) -> NoAnswer:
+    """Return what an answer is that is too large."""
+    return NoAnswer("platform_error", f"its answer is over {largest:,} bytes", status)
+
+
+def _inflated(body: bytes, largest: int) -> bytes:
+    """Return what a body is in full, or its beginning if that is too large."""
+    inflater = zlib.decompressobj(wbits=32 + zlib.MAX_WBITS)  # gzip or zlib, as its header says
+    inflated = inflater.decompress(body, largest + 1)
+    if len(inflated) <= largest and (not inflater.eof or inflater.unused_data):
+        raise zlib.error("it ends too early or too late")
+    return inflated

@@ -147,8 +147,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     waiting, seen = [error], set[int]()
     while waiting:
         one = waiting.pop(0)
-        if id(one) in seen:
-            continue
+        if id(one) in seen or isinstance(one, (ssl.SSLWantReadError, ssl.SSLWantWriteError)):
+            continue  # the latter are asyncio's way to wait
         seen.add(id(one))
         yield one
         inner = one.exceptions if isinstance(one, BaseExceptionGroup) else ()

@@ -34,15 +34,23 @@ def silent(raw_server):
     answered = itertools.count()
 
     def script(connection, stop):
-        received = b""
-        while not received.partition(b"\r\n\r\n")[2]:
-            received += connection.recv(65536)
+        read_request(connection)
         if next(answered):
             connection.recv(1)
         else:
             connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"result": 1}')
 
     return raw_server(script)
+
+
+def read_request(connection):
+    """Read a request with its body: to close before all is read may lose the answer."""
+    received = b""
+    while not received.partition(b"\r\n\r\n")[2]:
+        chunk = connection.recv(65536)
+        if not chunk:
+            raise OSError("closed")
+        received += chunk
 
 
 async def tasks_end():
@@ -99,7 +107,7 @@ async def test_tls_is_verified(raw_server, certificate):
 
     def script(connection, stop):
         with context.wrap_socket(connection, server_side=True) as secure:
-            secure.recv(65536)
+            read_request(secure)
             secure.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"result": 1}')
 
     address = raw_server(script).replace("http:", "https:")

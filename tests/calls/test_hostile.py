@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -106,16 +107,21 @@ def good_for_ever(connection):
 @pytest.mark.parametrize("name", [name for name, (pieces, _) in ANSWERS.items() if isinstance(pieces, list)])
 def test_each_answer_is_a_typed_error_and_the_session_lives_on(raw_server, make_any_client, name):
     pieces, says = ANSWERS[name]
-    first = threading.Event()
+    first, gone = threading.Event(), threading.Event()
 
     def script(connection, stop):
         if first.is_set():
             good_for_ever(connection)
             return
         first.set()
-        read_request(connection)
-        for piece in pieces:
-            connection.sendall(piece)
+        try:
+            read_request(connection)
+            for piece in pieces:
+                connection.sendall(piece)
+        finally:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            gone.set()
 
     algo = make_any_client("simKey", raw_server(script)).algo("demo/Hostile").set_options(timeout=50)
     with pytest.raises(CallError) as raised:
@@ -124,6 +130,7 @@ def test_each_answer_is_a_typed_error_and_the_session_lives_on(raw_server, make_
     assert "simKey" not in str(raised.value)
     assert raised.value.call.outcome in ("platform_error", "unreachable")
     assert raised.value.call.wall < 50
+    assert gone.wait(60), "else the next call may go out on a connection that is just being closed"
     assert [algo.pipe(None).result for _ in range(2)] == [1, 1]
 
 

@@ -1,5 +1,6 @@
 """An answer as it came over the wire, inflated within bounds: what is the same whatever library read it."""
 
+import re
 import zlib
 from collections.abc import Mapping
 
@@ -23,7 +24,7 @@ def answer(status: int, headers: Mapping[str, str], body: bytes, largest: int) -
     if encoding == "identity":
         return Answer(status, lower, body)
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        return NoAnswer("platform_error", f"its answer is compressed, with {encoding[:60]!r}", status)
+        return NoAnswer("platform_error", f"its answer is compressed, with {_named(encoding)}", status)
     try:
         inflated = _inflated(body, largest)
     except zlib.error:
@@ -43,3 +44,8 @@ def _inflated(body: bytes, largest: int) -> bytes:
     if len(inflated) <= largest and (not inflater.eof or inflater.unused_data):
         raise zlib.error("it ends too early or too late")
     return inflated
+
+
+def _named(encoding: str) -> str:
+    """Return the name of a compression to be shown; what is none may be anything, the key among it."""
+    return repr(encoding[:60]) if re.fullmatch(r"[a-z]{1,8}(?:, ?[a-z]{1,8})*", encoding) else "what is none"

@@ -13,7 +13,7 @@ from algoprof.calls import failures, recording
 from algoprof.calls.inputs import Flaw, encode
 from algoprof.calls.options import Options
 from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read
+from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read, without_key
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import retry_after
 from algoprof.profiles.calls import Call
@@ -137,6 +137,9 @@ class Attempt:
             return self._end(reply, status=answer.status), reply
         reply = read(answer, self._options.output)
         if reply.outcome not in ("ok", "accepted"):
+            told = without_key(answer, self._platform)
+            if told != answer:
+                reply = replace(read(told, self._options.output), outcome=reply.outcome)
             reply = self._without_key(reply, retry_after(answer.status, answer.headers))
         return self._end(reply, status=answer.status, response_bytes=len(answer.body)), reply
 
@@ -179,7 +182,7 @@ class Attempt:
             message=reply.message[:_LONGEST_MESSAGE],
             request_bytes=self.request_bytes,
             response_bytes=response_bytes,
-            request_id=reply.request_id,
+            request_id=self._platform.redact(reply.request_id),
             trace_id=self._trace_id,
             span_id=int(self._span_id, 16),
             attempt=self._number,

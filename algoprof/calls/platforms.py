@@ -16,6 +16,7 @@ PUBLIC_ADDRESS = "https://api.algorithmia.com"
 """Where the platform is unless told otherwise."""
 
 _HIDDEN = "***"
+_SHORTEST_IN_BODY = 8  # characters of a key
 _LONGEST_KEY = 16_384  # bytes; a JWT of many claims fits
 _FORM = "it looks like https://api.algorithmia.com or http://127.0.0.1:8080"
 
@@ -47,8 +48,21 @@ class Platform:
         >>> Platform("http://127.0.0.1:8080", authorization="Simple simSecret").redact("no key simSecret")
         'no key ***'
         """
-        secret = Secret(self.authorization.rpartition(" ")[2])
-        return text.replace(secret, _HIDDEN) if secret else text
+        return text.replace(self._secret, _HIDDEN) if self._secret else text
+
+    def redact_body(self, body: bytes) -> bytes:
+        """Return a body without the key; as it is for a key so short that JSON may contain it by chance.
+
+        >>> Platform("http://127.0.0.1:8080", authorization="Simple simSecret").redact_body(b'{"x": "simSecret"}')
+        b'{"x": "***"}'
+        """
+        if len(self._secret) < _SHORTEST_IN_BODY:
+            return body
+        return body.replace(self._secret.encode(errors="replace"), _HIDDEN.encode())
+
+    @property
+    def _secret(self) -> str:
+        return Secret(self.authorization.rpartition(" ")[2])
 
 
 def locate(

@@ -190,6 +190,12 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
+def without_key(answer: Answer, platform: Platform) -> Answer:
+    """Return an answer that is to be told of without the key, should the server repeat it: before any of it is cut."""
+    headers = {name: platform.redact(text) for name, text in answer.headers.items()}
+    return Answer(answer.status, headers, platform.redact_body(answer.body))
+
+
 def _succeeded(data: Mapping[str, Any], known: dict[str, Any]) -> Reply:
     content_type = known["metadata"].content_type
     if "result" not in data and content_type != "void":

@@ -368,3 +368,29 @@ def test_an_answer_while_the_input_is_still_being_sent_is_read(raw_server, make_
     with pytest.raises(CallError, match="too large") as raised:
         make_client("simKey", raw_server(script)).algo("demo/Hello").pipe(b"x" * (9 << 20))
     assert not isinstance(raised.value, PlatformError)
+
+
+ECHOES = {
+    "a page, cut within the key": (502, "<p>" + "x" * 185 + " {key}</p>", {}),
+    "a redirect, cut within the key": (307, "", {"Location": "http://h/" + "a" * 180 + "{key}"}),
+    "a compression": (200, "x", {"Content-Encoding": "{key}"}),
+    "a type, cut within the key": (200, '{"error": {"message": "m", "error_type": "' + "E" * 190 + '{key}"}}', {}),
+    "an output": (200, '{"error": {"message": "m"}, "metadata": {"stdout": "{key}"}}', {}),
+    "a name of the request": (400, '{"error": {"message": "m"}, "request_id": "{key}"}', {}),
+    "a name of a request that succeeds": (200, '{"result": 1, "metadata": {}, "request_id": "{key}"}', {}),
+}
+
+
+@pytest.mark.parametrize("name", ECHOES)
+def test_a_key_that_the_server_repeats_is_not_told_of_not_even_in_part(platform, make_client, recorded, name):
+    key = "simVerySecretKey"
+    status, body, headers = ECHOES[name]
+    platform.answers(
+        body.replace("{key}", key).encode(), status, {one: text.replace("{key}", key) for one, text in headers.items()}
+    )
+    told = ""
+    try:
+        make_client(key, platform.address).algo("demo/Echo").pipe(None)
+    except CallError as error:
+        told = str(error) + repr(vars(error))
+    assert "simVery".lower() not in (told + repr(recorded)).lower()

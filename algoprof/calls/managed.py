@@ -24,6 +24,7 @@ _HASH = re.compile(r"[0-9a-f]{40}")
 _SEMANTIC = re.compile(r"v?\d{1,9}(?:\.\d{1,9}){2}")
 _UNAVAILABLE = re.compile(r"(?i)\s*(?:build )?logs? (?:is |are )?(?:not available|unavailable)\b.{0,200}\s*")
 _SEARCHED = 200  # builds that are looked through for a commit, at each look
+_SEARCHED_VERSIONS = 5_000  # versions that are looked through for a number or the beginning of a hash
 _PAGE = 56  # what the official client asks for
 
 
@@ -190,10 +191,10 @@ class ManagedAlgorithm:
         git_hash = selector
         if _SEMANTIC.fullmatch(selector):
             wanted = selector.removeprefix("v")
-            found = next((one for one in self.versions() if one.semantic_version == wanted), None)
+            found = next((one for one in self._newest_versions() if one.semantic_version == wanted), None)
             git_hash = found.git_hash if found else ""
         elif not _HASH.fullmatch(selector):
-            found = next((one for one in self.versions() if one.git_hash.startswith(selector)), None)
+            found = next((one for one in self._newest_versions() if one.git_hash.startswith(selector)), None)
             git_hash = found.git_hash if found else selector
         version = read_version(self._management.algorithm, self.info(git_hash)) if git_hash else None
         if version is None:
@@ -306,6 +307,9 @@ class ManagedAlgorithm:
             requirements: the project's requirements.txt.
         """
         return examine(gather(self, self._management, timeout=timeout, input=input, requirements=requirements))
+
+    def _newest_versions(self) -> Iterator[Version]:
+        return islice(self.versions(), _SEARCHED_VERSIONS)
 
     def _without_log(self, build_id: str, refusal: ManagementError | None) -> ManagementError:
         """Find out why a build has no log: it still runs, it has ended without one, or there is no such build."""

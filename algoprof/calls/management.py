@@ -1,14 +1,17 @@
 """What an owner asks about an algorithm: requests for JSON, their answers, and one sentence for what failed."""
 
 import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from algoprof._version import __version__
 from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Answer, NoAnswer, Request, read
+from algoprof.calls.protocol import Answer, NoAnswer, Request, read, without_key
 from algoprof.calls.references import Reference
 from algoprof.calls.transport import Transport
 from algoprof.errors import ManagementError
@@ -16,12 +19,24 @@ from algoprof.errors import ManagementError
 TIMEOUT = 60.0
 """Seconds that an answer may take, unless more is asked for."""
 
+_end: ContextVar[float] = ContextVar("end", default=math.inf)
+
 _HINTS = {
     401: "set ALGORITHMIA_API_KEY to a key of that platform, or pass api_key",
     403: "builds, versions and errors are for the owner and the organization: use a key that may manage algorithms",
     404: "check owner and name, and that this is the platform that has it",
     429: "ask less often",
 }
+
+
+@contextmanager
+def until(end: float) -> Iterator[None]:
+    """Have whatever is asked within, in this thread, answered by a moment of `time.monotonic`."""
+    token = _end.set(end)
+    try:
+        yield
+    finally:
+        _end.reset(token)
 
 
 class Management:
@@ -99,7 +114,7 @@ class Management:
             headers["Authorization"] = self.platform.authorization
         where = "/".join((below or f"/v1/algorithms/{self.algorithm}", *(quote(part, safe="") for part in path)))
         request = Request(self.platform.address + where, query, headers, body, method)
-        answer = self._transport.send(request, time.monotonic() + timeout)
+        answer = self._transport.send(request, min(time.monotonic() + timeout, _end.get()))
         if isinstance(answer, NoAnswer):
             hint = "is the server running? `algoprof serve DIR` starts one" if self.platform.is_loopback else ""
             self._fail(f"cannot be reached: {answer.reason}", status=answer.status, hint=hint)
@@ -112,7 +127,7 @@ class Management:
             value = None
         failed = not 200 <= answer.status < 300
         if failed or value is None or (isinstance(value, dict) and value.get("error") is not None):
-            reply = read(answer)
+            reply = read(without_key(answer, self.platform))
             self._fail(
                 f"answered {answer.status}: {reply.message}",
                 status=answer.status,

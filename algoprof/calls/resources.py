@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from algoprof.profiles.builds import Build
 
+_EMPTY = 100  # pages in a row with nothing on them that are turned: each may name another one, without end
 _LONGEST = 200  # characters of an id or a version
 _Row = TypeVar("_Row")
 
@@ -60,14 +61,16 @@ class Pages(Generic[_Row]):
         return self._page()[name]
 
     def __iter__(self) -> Iterator[_Row]:
-        page, seen = self._page(), set[str]()
+        page, seen, empty = self._page(), set[str](), 0
         while True:
+            empty += 1
             for row in rows(page):
                 one = self._read(row)
                 if one is not None:
+                    empty = 0
                     yield one
             marker = page.get("marker")
-            if not isinstance(marker, str) or not marker or marker in seen:
+            if not isinstance(marker, str) or not marker or marker in seen or empty >= _EMPTY:
                 return  # a marker that comes again would lead in a circle
             seen.add(marker)
             page = self._fetch(marker)

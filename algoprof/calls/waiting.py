@@ -6,12 +6,14 @@ A platform that fails at some of these looks is asked again: a build takes minut
 import time
 from collections.abc import Callable
 
+from algoprof.calls.management import until
 from algoprof.errors import BuildTimeout, ManagementError
 from algoprof.profiles.builds import Build
 
 LONGEST_BUILD = 3600.0
 """Seconds that a build is waited for at most, unless told otherwise."""
 
+_GRACE = 5.0  # seconds that an answer may take beyond the time to wait
 _FAILURES = 5  # looks in a row that may fail
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks
 
@@ -42,7 +44,8 @@ def until_ended(
     began, pause, failures = time.monotonic(), _FIRST_PAUSE, 0
     while True:
         try:
-            build = look(build_id)
+            with until(max(began + timeout, time.monotonic()) + _GRACE):
+                build = look(build_id)
         except ManagementError as error:
             failures += 1
             left = began + timeout - time.monotonic()

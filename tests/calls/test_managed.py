@@ -2,7 +2,9 @@
 
 import json
 import pickle
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 import algoprof
 from algoprof.calls.client import client
+from algoprof.calls.management import TIMEOUT
 from algoprof.calls.resources import read_build, read_version
 from algoprof.errors import BuildNotFinished, BuildTimeout, LogsUnavailable, ManagementError
 
@@ -89,6 +92,18 @@ def test_pages_are_followed_to_the_last_and_never_in_a_circle(algo, owned):
     assert [one.id for one in algo.builds()] == ["b2", "b2"]
 
 
+def test_empty_pages_and_versions_without_end_come_to_an_end(algo, owned, monkeypatch):
+    owned.will(BUILDS, *({"marker": f"m{number}", "results": [{}]} for number in range(1000)))
+    assert list(algo.builds()) == []
+    assert len(owned.asked) == 100
+    monkeypatch.setattr("algoprof.calls.managed._SEARCHED_VERSIONS", 20)
+    row = {"version_info": {"semantic_version": "1.0.0"}}
+    owned.will(VERSIONS, *({"marker": f"m{number}", "results": [row]} for number in range(1000)))
+    with pytest.raises(ManagementError, match=r"has no version 9\.9\.9"):
+        algo.version("9.9.9")
+    assert len(owned.asked) == 120
+
+
 def test_a_build_is_waited_for_and_each_look_is_told(algo, owned):
     owned.will(BUILDS, {"marker": None, "results": [build("b1", "in-progress")]})
     owned.will(f"{BUILDS}/b1", build("b1", "in-progress"), build("b1", "succeeded"))
@@ -142,6 +157,19 @@ def test_waiting_ends_with_its_timeout(algo, owned):
         algo.wait("b1", timeout=0.01)
     assert isinstance(raised.value, TimeoutError)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+def test_waiting_for_a_platform_that_never_answers_ends_too(monkeypatch):
+    monkeypatch.setattr("algoprof.calls.waiting._GRACE", 0.2)
+    monkeypatch.setattr("algoprof.calls.waiting._FAILURES", 0)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        client("simKey", f"http://127.0.0.1:{silent.getsockname()[1]}") as made,
+    ):
+        began = time.monotonic()
+        with pytest.raises(ManagementError, match="no answer had begun"):
+            made.algo("demo/Routes").wait("b1", timeout=0.1)
+    assert time.monotonic() - began < TIMEOUT
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +9,7 @@ import click
 
 from algoprof.calls.diagnosis import LARGEST, Diagnosis, diagnose, pinned
 from algoprof.cli.build_sources import Source, chosen, source
+from algoprof.cli.inputs import stdin_bytes
 from algoprof.cli.output import Output
 from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import printable, shortened
@@ -135,12 +135,12 @@ def show_diagnosis(found: Diagnosis, build: Build | None = None) -> None:
 def _given(what: str) -> str | None:
     """Return the log on stdin or in a file; None if an algorithm is meant."""
     if what == "-":
-        return _whole(sys.stdin.buffer, "stdin")
+        return _whole(stdin_bytes(), "stdin")
     path = Path(what)
     if path.exists() and not path.is_dir():
         with path.open("rb") as file:
             return _whole(file, what)
-    if path.suffix in (".log", ".txt", ".out"):  # no algorithm's name has a dot
+    if path.is_absolute() or path.suffix in (".log", ".txt", ".out"):  # no algorithm's name has a dot
         raise AlgoprofError(f"there is no file {what}; name one that holds a log, or an algorithm, OWNER/NAME")
     return None
 
@@ -149,6 +149,8 @@ def _whole(file: BinaryIO, name: str) -> str:
     content = file.read(_LARGEST_FILE + 1)
     if len(content) > _LARGEST_FILE:
         raise AlgoprofError(f"{name} is over {_LARGEST_FILE:,} bytes: give its end, as tail -c {LARGEST} does")
+    if not content.strip():
+        raise AlgoprofError(f"{name} is empty, so it says nothing of a build")
     return content.decode(errors="replace")
 
 

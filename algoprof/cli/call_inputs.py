@@ -1,10 +1,11 @@
 """The input that the command line gives for a call: JSON, a text, a file or stdin."""
 
 import json
-import sys
 from pathlib import Path
 
 import click
+
+from algoprof.cli.inputs import stdin_bytes
 
 _LARGEST_READ = 11 * 1024 * 1024  # bytes; just over what the platform takes, so that it is refused as too large
 _TYPES = {".json": "json", ".txt": "text", ".md": "text", ".csv": "text", ".tsv": "text", ".html": "text"}
@@ -39,7 +40,7 @@ def given_input(stdin: str | None, data: str | None, text: str | None, path: str
 
 def _from_file(path: str, kind: str | None) -> object:
     if path == "-":
-        content, kind, name = sys.stdin.buffer.read(_LARGEST_READ), kind or "json", "stdin"
+        content, kind, name = stdin_bytes().read(_LARGEST_READ), kind or "json", "stdin"
     else:
         with Path(path).open("rb") as file:
             content = file.read(_LARGEST_READ)

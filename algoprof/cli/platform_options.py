@@ -50,7 +50,7 @@ class Where:
         address = self.address or address
         platform = locate(self.key, address, data=self.data, account=self.account)
         key = self.key
-        if not platform.authorization and sys.stdin.isatty() and sys.stderr.isatty():
+        if not platform.authorization and all(one is not None and one.isatty() for one in (sys.stdin, sys.stderr)):
             asked = f"API key for {platform.address} (Enter for none)"
             key = Secret(click.prompt(asked, default="", show_default=False, hide_input=True, err=True))
         return client(key, address, data=self.data, account=self.account)

@@ -82,6 +82,11 @@ def test_stdin(algoprof, platform, way):
     assert algoprof("call", "demo/Routes", *way, input='{"a": 1}').stdout == '{"a": 1}\n'
 
 
+def test_a_closed_stdin_is_one_sentence(algoprof, platform):
+    for command in (["call", "demo/Routes", "-"], ["builds", "diagnose", "-"]):
+        assert failed(algoprof(*command, preexec_fn=partial(os.close, 0))).startswith("stdin is closed")
+
+
 def test_binary_goes_out_as_it_is(algoprof, platform, tmp_path):
     data = bytes(range(256))
     platform.answer = lambda *_: result(base64.b64encode(data).decode(), "binary")

@@ -105,6 +105,12 @@ def test_a_build_can_be_read_from_another_servers_routes(builds, serve, project,
     assert "No such algorithm is served now" in call.json()["error"]["message"]
 
 
+def test_a_named_folder_has_the_key_for_the_address_that_is_named(builds_here, server):
+    done = builds_here("list", "demo/Adk", "--address", server.address, "--data", server.data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "succeeded" in done.stdout
+
+
 def test_a_database_that_is_none_is_one_sentence(builds_here, tmp_path):
     (tmp_path / "algoprof").mkdir()
     (tmp_path / "algoprof" / "algoprof.sqlite3").write_bytes(b"no database" * 1000)
@@ -130,6 +136,8 @@ def test_the_server_on_this_machine_is_found_by_its_files(server, tmp_path):
         (["list", "demo"], {}, 1, "names no algorithm"),
         (["list", "demo/Adk"], {"ALGORITHMIA_API_KEY": "simWrong"}, 1, "401"),
         (["list", "demo/Adk"], {"ALGORITHMIA_API": "http://127.0.0.1:9"}, 1, "cannot be reached"),
+        (["diagnose", "/no/build"], {}, 1, "there is no file /no/build"),
+        (["diagnose", os.devnull], {}, 1, "/dev/null is empty"),
     ],
 )
 def test_what_fails_is_one_sentence(builds, arguments, env, status, words):

@@ -123,6 +123,7 @@ def _wheel(**files: str) -> bytes:
 CASES = [
     # Nothing matches.
     _asked("no_such_package", "requests==2.31.0\nalgoprof-no-such-package==1.0\n", "classic"),
+    _asked("no_such_package_beside_others", "numpy\nalgoprof-no-such-package==1.0\n", "classic"),
     _asked("no_such_version", "requests==99.1\nsix\n", "buildkit"),
     _asked("no_such_version_old_pip", "six\nrequests==99.1\n", "classic", python="3.6"),
     _packaged("no_such_dependency", _setup("install_requires=['algoprof-no-such-package>=1']"), style="buildkit"),

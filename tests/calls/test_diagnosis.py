@@ -29,6 +29,13 @@ NOTHING = 0  # a step that the log does not tell
 
 FAILED = [
     Expected("no_such_package", "no_matching_distribution", "algoprof-no-such-package", "1.0", says="correct the name"),
+    Expected(
+        "no_such_package_beside_others",
+        "no_matching_distribution",
+        "algoprof-no-such-package",
+        "1.0",
+        says="is for another Python only",
+    ),
     Expected("no_such_version", "no_matching_distribution", "requests", "99.1", says="write requests==2."),
     Expected("no_such_version_old_pip", "no_matching_distribution", "requests", "99.1", says="the newest is 2.27.1"),
     Expected("no_such_dependency", "no_matching_distribution", "algoprof-no-such-package", says="which routing wants"),
@@ -169,6 +176,15 @@ The command '/bin/sh -c pip install -r requirements.txt' returned a non-zero cod
 """
     found = diagnose(log.replace("(from versions: none)", "(from versions: 0.1, 2.0)"))
     assert (found.reason, found.package, found.step.number) == ("no_matching_distribution", "nothing", 2)
+
+
+def test_versions_for_other_pythons_are_those_of_the_only_package_looked_at():
+    log = """ERROR: Ignored the following versions that require a different python version: 2.0 Requires-Python >=3.13
+ERROR: Could not find a version that satisfies the requirement routing>=1 (from versions: none)
+"""
+    assert diagnose(log).reason == "no_wheel_for_this_python"
+    assert diagnose("Collecting numpy\n" + log).reason == "no_matching_distribution"
+    assert diagnose("Collecting numpy\n" + log.replace(">=1 ", "==2.0 ")).reason == "no_wheel_for_this_python"
 
 
 def test_a_log_that_says_nothing_known_has_an_answer():

@@ -12,7 +12,7 @@ def no_matching_distribution(found: Found) -> Words:
     asked, by = found.requirement, f", which {found.wanted_by} wants" if found.wanted_by else ""
     other = hints.DISTRIBUTIONS.get(normal(found.package))
     if not found.offered:
-        if found.ignored:
+        if found.ignored and found.alone:
             return no_wheel(found)
         return Words(
             f"pip found no package named {found.package or 'so'}{by}",
@@ -23,6 +23,7 @@ def no_matching_distribution(found: Found) -> Words:
                 else "",
                 f"the module {found.package} is installed as {other}" if other else "",
                 "correct the name: that to install may differ from that to import" if not found.wanted_by else "",
+                f"see whether {found.package} is for another Python only" if found.ignored and found.package else "",
                 f"take another version of {found.wanted_by}" if found.wanted_by else "",
                 "if it is private, name its index: --extra-index-url, or PIP_EXTRA_INDEX_URL",
             ),

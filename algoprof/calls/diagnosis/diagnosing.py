@@ -346,6 +346,7 @@ def _name_missing(found: Found, reading: _Reading) -> None:
     if requirement:
         found.package, found.version, found.requirement = requirement.name, requirement.version, requirement
         found.wanted_by = _without_version(found.groups.get("by", ""))
+        found.alone = normal(reading.at) in ("", normal(found.package))
     retries = [line for line in reading.retries if f"/{normal(found.package)}/" in line.text.lower() + "/"]
     denied = next((line for line in reading.retries if re.search(r"\b40[137]\b", line.text)), None)
     if denied:

@@ -28,7 +28,8 @@ class Found:
         wanted: who wants which version, in a conflict.
         requirement: what could not be found.
         trouble: what kind of trouble with the network it was.
-        ignored: versions that were passed over, since they are for other Pythons.
+        ignored: versions that were passed over, since they are for other Pythons; pip does not say of which packages.
+        alone: whether pip had looked at no other package before, so that those versions are this one's.
         local: the folder of the package, where it is the project's own.
         indexes: where pip looked, if not in the usual place.
     """
@@ -48,6 +49,7 @@ class Found:
     requirement: Requirement | None = None
     trouble: dict[str, str] = field(default_factory=dict)
     ignored: str = ""
+    alone: bool = False
     local: str = ""
     indexes: tuple[str, ...] = ()
 
@@ -82,7 +84,7 @@ class Found:
         if self.version and re.search(rf"(?<![\w.]){re.escape(self.version)} Requires-Python", self.ignored):
             return True
         if self.ignored and not releases:
-            return True
+            return self.alone
         return bool(asked and releases and asked < min(releases))
 
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from algoprof.calls.management import until
-from algoprof.errors import BuildTimeout, ManagementError
+from algoprof.errors import BuildTimeout, ConfigurationError, ManagementError
 from algoprof.profiles.builds import Build
 
 LONGEST_BUILD = 3600.0
@@ -38,9 +38,12 @@ def until_ended(
         tell: is told the build, or None while it is not yet listed, and the seconds waited, at each look.
 
     Raises:
+        ConfigurationError: if the timeout is no number of seconds from 0 on.
         BuildTimeout: if it has not ended by then.
         ManagementError: if there is nothing to wait for, or the platform does not tell.
     """
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:  # NaN is not
+        raise ConfigurationError(f"a timeout is a number of seconds from 0 on, not {timeout!r:.80}")
     began, pause, failures = time.monotonic(), _FIRST_PAUSE, 0
     while True:
         try:

@@ -18,7 +18,7 @@ import algoprof
 from algoprof.calls.client import client
 from algoprof.calls.management import TIMEOUT
 from algoprof.calls.resources import read_build, read_version
-from algoprof.errors import BuildNotFinished, BuildTimeout, LogsUnavailable, ManagementError
+from algoprof.errors import BuildNotFinished, BuildTimeout, ConfigurationError, LogsUnavailable, ManagementError
 
 BUILDS = "/v1/algorithms/demo/Routes/builds"
 VERSIONS = "/v1/algorithms/demo/Routes/versions"
@@ -157,6 +157,12 @@ def test_waiting_ends_with_its_timeout(algo, owned):
         algo.wait("b1", timeout=0.01)
     assert isinstance(raised.value, TimeoutError)
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), -1, "soon", None])
+def test_a_time_to_wait_that_is_none_is_refused(algo, timeout):
+    with pytest.raises(ConfigurationError, match="a timeout is a number of seconds from 0 on, not"):
+        algo.wait(timeout=timeout)
 
 
 def test_waiting_for_a_platform_that_never_answers_ends_too(monkeypatch):

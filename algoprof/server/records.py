@@ -1,5 +1,8 @@
 """What a data directory tells of an algorithm's builds and errors by itself: its server may be busy, or have ended."""
 
+import fcntl
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +10,8 @@ from algoprof.errors import AlgoprofError
 from algoprof.server.builds import log_path
 from algoprof.server.resources import build_resource, error_resource
 from algoprof.server.store import FILE, Algorithm, opened
+
+_CUT_SHORT = "the server ended in the middle of this build; `algoprof serve` builds it again"
 
 
 class Records:
@@ -38,6 +43,8 @@ class Records:
         with opened(self._data, read_only=True) as store:
             published = {version.build_id: version for version in store.versions(self._algorithm)}
             found = store.builds(self._algorithm, limit=limit)
+            if any(build.status == "in-progress" for build in found) and not _served(self._data):
+                found = [replace(one, status="failed") if one.status == "in-progress" else one for one in found]
             return [build_resource(build, published.get(build.id)) for build in found]
 
     def errors(self) -> list[dict[str, Any]]:
@@ -58,4 +65,22 @@ class Records:
                 f"{self._algorithm.path} has no build {build_id[:80]}; list its builds to see which there are"
             )
         path = log_path(self._data, build)
-        return {"logs": path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""}
+        log = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+        if build.status == "in-progress" and not _served(self._data):
+            log = f"{log.rstrip()}\n{_CUT_SHORT}\n"
+        return {"logs": log}
+
+
+def _served(data: Path) -> bool:
+    """Tell whether a server lives: one that was killed in the middle of a build leaves it as if it still ran."""
+    try:
+        lock = os.open(data / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False

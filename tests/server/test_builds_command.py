@@ -1,11 +1,13 @@
 """`algoprof builds` as a process, against a real server."""
 
+import fcntl
 import json
 import os
 import pty
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 
 import pytest
 
@@ -109,6 +111,22 @@ def test_a_named_folder_has_the_key_for_the_address_that_is_named(builds_here, s
     done = builds_here("list", "demo/Adk", "--address", server.address, "--data", server.data)
     assert (done.returncode, done.stderr) == (0, "")
     assert "succeeded" in done.stdout
+
+
+def test_a_build_whose_server_was_killed_has_failed_and_is_not_waited_for(builds_here, project, serve, tmp_path):
+    data = tmp_path / "algoprof"
+    serve(project("cut", {"main.py": "def apply(input): ...\n"}), data=data).stop()
+    with closing(sqlite3.connect(data / "algoprof.sqlite3")) as database, database:
+        database.execute("update build set status = 'in-progress', finished_ms = null")  # as a SIGKILL leaves it
+    log = next(data.rglob("*.log"))
+    log.write_text("Collecting six\n")
+    done = builds_here("wait", "local/cut")
+    assert done.returncode == 1
+    assert "local/cut: failed" in done.stdout
+    assert "the server ended in the middle of this build" in done.stdout
+    with (data / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as a server that lives does
+        assert builds_here("list", "local/cut").stdout.split()[1] == "in-progress"
 
 
 def test_a_database_that_is_none_is_one_sentence(builds_here, tmp_path):

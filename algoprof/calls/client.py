@@ -31,7 +31,7 @@ def client(
     """Return a client for a platform.
 
     Args:
-        api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for that server,
+        api_key: the API key; else `ALGORITHMIA_API_KEY`, else the key of the server on this machine, for this machine,
             else that of the default account, for its address.
         api_address: the platform's address; else `algoprof.apiAddress`, else `ALGORITHMIA_API`, else where
             `algoprof serve` served last, else that of the default account, else the public platform.

@@ -75,7 +75,7 @@ def locate(
 ) -> Platform:
     """Return the platform that arguments, environment, the local server's files and the accounts name, in this order.
 
-    A key wins over a token. The key of the server on this machine goes to that server only, that of an account to the
+    A key wins over a token. The key of the server on this machine goes to this machine only, that of an account to the
     account's address only.
 
     Args:

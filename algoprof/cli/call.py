@@ -1,6 +1,7 @@
 """`algoprof call`: one call of an algorithm, its result on stdout, what it took on stderr."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -121,7 +122,8 @@ def command(
         click.echo(f"the result, {len(result):,} bytes of binary data, is in {kept}", err=True)
     else:
         destination.write(_shown(response, pretty=on_terminal))
-    tell(response.call, (response.metadata.stdout or "") if captured else "", tree=tree)
+    with suppress(OSError):  # the result is out: a stderr that takes nothing makes it no failure
+        tell(response.call, (response.metadata.stdout or "") if captured else "", tree=tree)
     return 0
 
 

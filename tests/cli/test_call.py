@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -114,6 +115,13 @@ def test_a_closed_stdout_is_refused_before_the_call(algoprof, platform):
     assert "stdout is closed" in failed(algoprof("call", "demo/Routes", "--data", "1", preexec_fn=closed))
     assert asked == []
     assert algoprof("call", "demo/Routes", "--data", "1", "--output", "x", preexec_fn=closed).returncode == 0
+
+
+def test_a_stderr_that_takes_nothing_is_no_failure(algoprof, platform):
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "algoprof", "call", "demo/Routes", "--data", "1"]
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, stderr=full, timeout=60)
+    assert (done.stdout, done.returncode) == (b"1\n", 0)
 
 
 def test_an_output_is_replaced_when_the_result_is_there_and_not_before(algoprof, platform, tmp_path):

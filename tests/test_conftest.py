@@ -43,7 +43,7 @@ def test_under_ci_a_missing_program_is_a_failure(inner, monkeypatch):
 
 def test_a_test_sees_none_of_the_callers_settings(run_python, monkeypatch):
     names = {name for name in os.environ if name.startswith(("ALGOPROF_", "ALGORITHMIA_", "OTEL_"))}
-    assert names == {"ALGOPROF_FLIGHT_DIR"}
+    assert names == {"ALGOPROF_ACCOUNTS", "ALGOPROF_FLIGHT_DIR"}
     assert (
         run_python("import os; print(os.environ['ALGOPROF_FLIGHT_DIR'])").stdout.strip()
         == os.environ["ALGOPROF_FLIGHT_DIR"]

@@ -182,7 +182,7 @@ print(*growth(work))
 
 def test_fifty_runs_at_once_keep_apart_and_take_no_more(sizes, scaled):
     rounds = scaled(100)
-    first = max(15, rounds // 3)  # a few dozen rounds fill what the allocator keeps for fifty threads
+    first = max(9, rounds // 3)  # a few dozen rounds fill what the allocator keeps for fifty threads
     *wrong, totals, file, memory = sizes(f"""
 wrong = 0
 

@@ -63,6 +63,8 @@ if __name__ == "__main__":
         workers.submit(busy, 0.3).result()
     with get_context({method!r}).Pool(1) as workers:
         workers.map(busy, [0.3])
+        workers.close()
+        workers.join()  # else it is killed, maybe while it counts its end
 """
     )
     assert (done.status, done.err) == (0, "")

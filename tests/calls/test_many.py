@@ -116,7 +116,7 @@ def test_the_first_failure_is_raised_in_its_place(platform, algo, held):
     with pytest.raises(InputRefused) as raised:
         next(responses)
     assert raised.value.index == 1
-    assert len(taken) <= 4
+    assert len(taken) <= 5, "four, and one since a response was handed out"
     assert all(response.index > 1 for response in responses), "what was done is still there"
     eventually(lambda: not threads())
 

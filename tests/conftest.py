@@ -184,15 +184,18 @@ class Answered(NamedTuple):
 
 @pytest.fixture
 def command_line() -> Callable[..., Answered]:
-    """Run a command of `algoprof` in this process, where it costs no start; `env` are variables to add."""
+    """Run a command of `algoprof` in this process, where it costs no start.
+
+    Keywords: `env`, variables to add; `given`, its stdin.
+    """
     import click
     from click.testing import CliRunner
 
     from algoprof.cli.main import main
     from algoprof.errors import AlgoprofError
 
-    def run(*arguments: object, env: dict[str, str] | None = None) -> Answered:
-        result = CliRunner().invoke(main, list(map(str, arguments)), env=env, standalone_mode=False)
+    def run(*arguments: object, env: dict[str, str] | None = None, given: str = "") -> Answered:
+        result = CliRunner().invoke(main, list(map(str, arguments)), given, env, standalone_mode=False)
         if isinstance(result.exception, AlgoprofError | click.ClickException):
             return Answered(1, result.stdout, result.stderr + str(result.exception))
         if result.exception is not None:

@@ -49,5 +49,5 @@ echo "==> installing algoprof and what it needs into $folder (the first time tak
 
 case $("$folder/bin/python" -c 'from algoprof.recorder import backend; print(backend)') in
 native) ;;
-*) echo "==> the compiled writer could not be built, so sections are recorded in Python, at some ten times the cost; on Debian: apt-get install gcc python3-dev, make clean, and again" ;;
+*) echo "==> the compiled writer could not be built, so sections are recorded in Python, at some twelve times the cost; on Debian: apt-get install gcc python3-dev, make clean, and again" ;;
 esac

@@ -21,6 +21,8 @@ class OutOfSpace(Exception):  # noqa: N818  (an answer, not a fault)
 
 SUPERVISION = "ALGOPROF_SUPERVISION"
 """Set by a supervisor: its number, after those of the supervisors that it runs under itself, with spaces between."""
+STACKS = "ALGOPROF_STACKS"
+"""Set by a supervisor: its folder for stacks; a process writes a file there that is named for its pid."""
 
 
 class FlightFile:

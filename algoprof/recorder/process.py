@@ -9,7 +9,7 @@ from time import monotonic_ns
 from algoprof.likeness import like
 from algoprof.recorder import children, directory
 from algoprof.recorder import layout as at
-from algoprof.recorder.flight import FlightFile, OutOfSpace, process_start_time, program_name
+from algoprof.recorder.flight import STACKS, FlightFile, OutOfSpace, process_start_time, program_name
 from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
 from algoprof.recorder.run_table import RunTable
 from algoprof.recorder.writer import activate
@@ -219,7 +219,7 @@ def _start() -> RunTable:
 
 
 def _serve_supervisor() -> None:
-    folder = os.environ.get("ALGOPROF_STACKS")
+    folder = os.environ.get(STACKS)
     if folder and _flight is not None:
         try:
             from algoprof.recorder import supervised  # noqa: PLC0415  (few are)
@@ -327,7 +327,7 @@ def _warn(reason: object) -> None:
     _log(
         f"no flight file, so a kill will lose the profile: {reason}. Name a writable directory in ALGOPROF_FLIGHT_DIR."
     )
-    folder = os.environ.get("ALGOPROF_STACKS")
+    folder = os.environ.get(STACKS)
     if folder:
         from algoprof.recorder import supervised  # noqa: PLC0415  (few are)
 

@@ -12,9 +12,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-STACKS = "ALGOPROF_STACKS"
-"""The supervisor's folder for stacks; a process writes a file there that is named for its pid."""
-
 UNRECORDED = ".unrecorded"
 """How the name of a file in that folder ends in which a process says why it has no flight file."""
 

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from algoprof import timeouts
-from algoprof.recorder.flight import SUPERVISION, supervisions
+from algoprof.recorder.flight import STACKS, SUPERVISION, supervisions
 from algoprof.recorder.process import SAMPLE_RATE, SAMPLER
-from algoprof.recorder.supervised import STACKS
 from algoprof.supervisor import start
 
 

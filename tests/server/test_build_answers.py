@@ -3,32 +3,15 @@
 import json
 import subprocess
 import sys
-from typing import NamedTuple
 
-import click
 import pytest
-from click.testing import CliRunner
-
-from algoprof.cli.main import main
-from algoprof.errors import AlgoprofError
-
-
-class Answered(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
 
 
 @pytest.fixture
-def algoprof(server):
+def algoprof(server, command_line):
     def run(*arguments, env, given=""):
         told = {"ALGORITHMIA_API": server.address, "ALGORITHMIA_API_KEY": server.key}
-        result = CliRunner().invoke(main, list(map(str, arguments)), given, told | env, standalone_mode=False)
-        if isinstance(result.exception, AlgoprofError | click.ClickException):
-            return Answered(1, result.stdout, str(result.exception))
-        if result.exception is not None:
-            raise result.exception
-        return Answered(result.return_value or 0, result.stdout, result.stderr)
+        return command_line(*arguments, env=told | env, given=given)
 
     return run
 

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from algoprof.calls.async_client import AsyncClient
     from algoprof.calls.attempts import AlgoResponse
     from algoprof.calls.client import client
-    from algoprof.calls.instrumented import instrument
-    from algoprof.calls.official import ADK as ADK
-    from algoprof.calls.official import algo as algo
-    from algoprof.calls.official import apiAddress as apiAddress
-    from algoprof.calls.official import apiKey as apiKey
-    from algoprof.calls.official import dir as dir  # noqa: A004
-    from algoprof.calls.official import file as file
+    from algoprof.calls.official.instrumented import instrument
+    from algoprof.calls.official.module import ADK as ADK
+    from algoprof.calls.official.module import algo as algo
+    from algoprof.calls.official.module import apiAddress as apiAddress
+    from algoprof.calls.official.module import apiKey as apiKey
+    from algoprof.calls.official.module import dir as dir  # noqa: A004
+    from algoprof.calls.official.module import file as file
     from algoprof.calls.options import OutputType
     from algoprof.calls.recording import capture_calls
     from algoprof.delivery import flush
@@ -66,7 +66,7 @@ _LAZY = {
     "client": "algoprof.calls.client",
     "configure": "algoprof.settings",
     "flush": "algoprof.delivery",
-    "instrument": "algoprof.calls.instrumented",
+    "instrument": "algoprof.calls.official.instrumented",
     "propagate": "algoprof.propagation",
 }
 
@@ -76,7 +76,7 @@ _OFFICIAL = ("ADK", "Handler", "algo", "apiAddress", "apiKey", "dir", "file", "g
 if not TYPE_CHECKING:  # a type checker sees the imports above, and a name that is not there
 
     def __getattr__(name: str) -> object:
-        where = "algoprof.calls.official" if name in _OFFICIAL else _LAZY.get(name)
+        where = "algoprof.calls.official.module" if name in _OFFICIAL else _LAZY.get(name)
         if where is None:
             raise AttributeError(f"module 'algoprof' has no attribute {name!r}")
         from importlib import import_module  # noqa: PLC0415  (only needed here)

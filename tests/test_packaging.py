@@ -142,7 +142,7 @@ def test_without_extras_everything_imports_but_what_the_extras_are_for(installed
     output = run(str(installed / "python"), "-I", "-c", textwrap.dedent(script))
     for line in output.splitlines():
         module, missing = line.split()
-        if module == "algoprof.calls.async_transport":
+        if module == "algoprof.calls.wire.async_transport":
             assert missing == "httpx"
             continue
         assert missing in ("starlette", "uvicorn"), line

@@ -4,17 +4,17 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Literal, Never, TypeVar, overload
 
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.asking import Asking
 from algoprof.calls.attempts import Attempt, Response
-from algoprof.calls.batches import CONCURRENCY, checked
-from algoprof.calls.managed import ManagedAlgorithm
-from algoprof.calls.many import Responses
-from algoprof.calls.official_methods import OfficialMethods
-from algoprof.calls.platforms import Platform
+from algoprof.calls.management.managed import ManagedAlgorithm
+from algoprof.calls.many.batches import CONCURRENCY, checked
+from algoprof.calls.many.threads import Responses
+from algoprof.calls.official.methods import OfficialMethods
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import Retries
-from algoprof.calls.transport import Transport
 from algoprof.calls.tries import Tries
+from algoprof.calls.wire.transport import Transport
 from algoprof.errors import CallError
 
 T = TypeVar("T")

@@ -2,8 +2,8 @@
 
 from typing import Self
 
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.options import UNSET, Options, OutputType, Unset, checked, from_query
-from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import Retries
 

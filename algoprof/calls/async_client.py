@@ -6,20 +6,20 @@ from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Never, Self, TypeVar, overload
 
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.asking import Asking
-from algoprof.calls.async_many import AsyncResponses
 from algoprof.calls.attempts import Attempt, Response
-from algoprof.calls.batches import CONCURRENCY
-from algoprof.calls.batches import checked as checked_batch
 from algoprof.calls.client import at, located
-from algoprof.calls.platforms import Platform
+from algoprof.calls.many.batches import CONCURRENCY
+from algoprof.calls.many.batches import checked as checked_batch
+from algoprof.calls.many.tasks import AsyncResponses
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import Retries, checked
 from algoprof.calls.tries import Tries
 from algoprof.errors import CallError, ConfigurationError
 
 if TYPE_CHECKING:
-    from algoprof.calls.async_transport import AsyncTransport
+    from algoprof.calls.wire.async_transport import AsyncTransport
 
 T = TypeVar("T")
 
@@ -110,7 +110,7 @@ class AsyncClient:
 
 def _transport(platform: Platform, ca_cert: str | bool | None) -> "AsyncTransport":
     try:
-        from algoprof.calls.async_transport import AsyncTransport  # noqa: PLC0415  (httpx is an extra)
+        from algoprof.calls.wire.async_transport import AsyncTransport  # noqa: PLC0415  (httpx is an extra)
     except ModuleNotFoundError as error:
         raise ConfigurationError(f"AsyncClient needs {error.name}: pip install 'algoprof[async]'") from error
     return AsyncTransport(platform, ca_cert)

@@ -10,12 +10,12 @@ from typing import Any, Self
 
 from algoprof.budgets import budget
 from algoprof.calls import failures, recording
-from algoprof.calls.inputs import Flaw, encode
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.options import Options
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read, without_key
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import retry_after
+from algoprof.calls.wire.inputs import Flaw, encode
+from algoprof.calls.wire.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read, without_key
 from algoprof.profiles.calls import Call
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import NoReturn, Self
 
+from algoprof.calls.access.platforms import Platform, locate
 from algoprof.calls.algorithms import Algorithm
-from algoprof.calls.official_methods import NOT_OFFERED, refusing
-from algoprof.calls.platforms import Platform, locate
+from algoprof.calls.official.methods import NOT_OFFERED, refusing
 from algoprof.calls.references import Reference, parse
 from algoprof.calls.retries import Retries, checked
-from algoprof.calls.transport import Transport
+from algoprof.calls.wire.transport import Transport
 from algoprof.errors import ConfigurationError
 
 

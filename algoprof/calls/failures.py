@@ -3,10 +3,10 @@
 import re
 
 from algoprof.budgets import Budget
-from algoprof.calls.inputs import Flaw
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Reply
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.references import parse
+from algoprof.calls.wire.inputs import Flaw
+from algoprof.calls.wire.protocol import Reply
 from algoprof.errors import (
     AlgorithmException,
     CallError,

@@ -7,11 +7,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+from algoprof.calls.access.platforms import data_directory
 from algoprof.calls.algorithms import Algorithm
-from algoprof.calls.error_log import ErrorRecord, read_error
-from algoprof.calls.platforms import data_directory
+from algoprof.calls.management.error_log import ErrorRecord, read_error
+from algoprof.calls.management.resources import read_build
 from algoprof.calls.references import Reference, parse
-from algoprof.calls.resources import read_build
 from algoprof.cli.platform_options import Where
 from algoprof.errors import AlgoprofError, ConfigurationError, ManagementError
 from algoprof.profiles.builds import Build

@@ -10,7 +10,7 @@ import click
 
 from algoprof import delivery
 from algoprof.calls.diagnosis import diagnose
-from algoprof.calls.waiting import LONGEST_BUILD, until_ended
+from algoprof.calls.management.waiting import LONGEST_BUILD, until_ended
 from algoprof.cli.build_diagnoses import show_diagnosis
 from algoprof.cli.build_sources import Source, source
 from algoprof.cli.platform_options import Where, platform_options

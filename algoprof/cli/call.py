@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 
 from algoprof.calls.attempts import Response
-from algoprof.calls.batches import CONCURRENCY
-from algoprof.calls.protocol import MOST_AT_ONCE
+from algoprof.calls.many.batches import CONCURRENCY
+from algoprof.calls.wire.protocol import MOST_AT_ONCE
 from algoprof.cli.call_inputs import given_input
 from algoprof.cli.call_many import call_many
 from algoprof.cli.call_records import in_json, record_of

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from algoprof.calls.doctor import Examination
+from algoprof.calls.doctor.examination import Examination
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.references import parse
 from algoprof.cli.call_inputs import given_input

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import click
 
-from algoprof.calls.error_log import ErrorRecord
+from algoprof.calls.management.error_log import ErrorRecord
 from algoprof.cli.build_sources import source
 from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import printable, shortened

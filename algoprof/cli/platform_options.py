@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
+from algoprof.calls.access.keys import Secret
+from algoprof.calls.access.platforms import locate
 from algoprof.calls.client import Client, client
-from algoprof.calls.keys import Secret
-from algoprof.calls.platforms import locate
 from algoprof.errors import ConfigurationError
 
 _KEY_IS_SEEN = (

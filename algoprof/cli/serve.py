@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from algoprof.calls.platforms import data_directory
+from algoprof.calls.access.platforms import data_directory
 from algoprof.server import lifeline
 from algoprof.server.serving import serve
 

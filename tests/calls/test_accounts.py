@@ -9,10 +9,10 @@ import pytest
 import requests
 from Algorithmia.CLI import CLI
 
-from algoprof.calls.accounts import account
+from algoprof.calls.access.accounts import account
+from algoprof.calls.access.keys import Secret
+from algoprof.calls.access.platforms import PUBLIC_ADDRESS, data_directory, locate
 from algoprof.calls.client import client
-from algoprof.calls.keys import Secret
-from algoprof.calls.platforms import PUBLIC_ADDRESS, data_directory, locate
 from algoprof.errors import CallError, ConfigurationError, ManagementError
 
 KEY = "simVerySecretKey"

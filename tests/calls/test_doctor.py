@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from algoprof.calls.access.keys import Form, form
 from algoprof.calls.client import client
-from algoprof.calls.doctor import CHECKS, examine
-from algoprof.calls.error_log import ErrorRecord
-from algoprof.calls.evidence import Evidence, Told
-from algoprof.calls.keys import Form, form
+from algoprof.calls.doctor.evidence import Evidence, Told
+from algoprof.calls.doctor.examination import CHECKS, examine
+from algoprof.calls.management.error_log import ErrorRecord
+from algoprof.calls.management.resources import read_build, read_version
 from algoprof.calls.references import parse
-from algoprof.calls.resources import read_build, read_version
 from algoprof.errors import ManagementError
 
 PUBLIC = {"algorithm_callability": "public", "network_access": "full", "pipeline_enabled": True}

@@ -6,7 +6,7 @@ import pickle
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoprof.calls.error_log import parted, read_error
+from algoprof.calls.management.error_log import parted, read_error
 
 TRACE = (
     'Traceback (most recent call last):\n  File "/usr/local/bin/algorithmia-pipe", line 40, in get_response\n'

@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from algoprof import capture_calls
-from algoprof.calls.deadlines import Cancellation
-from algoprof.calls.names import addresses
+from algoprof.calls.wire.deadlines import Cancellation
+from algoprof.calls.wire.names import addresses
 from algoprof.errors import CallError, CallTimeout, PlatformError
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -189,7 +189,7 @@ def test_whatever_comes_is_a_response_or_a_typed_error(raw_server, make_client):
 
 CALLER = """
 import json, resource, sys
-from algoprof.calls import transport
+from algoprof.calls.wire import transport
 from algoprof.calls.client import client
 from algoprof.errors import CallError
 
@@ -335,7 +335,7 @@ def test_a_process_without_threads_resolves_by_itself(platform, make_client, mon
 
     client = make_client("simKey", platform.address.replace("127.0.0.1", "localhost"))
     with monkeypatch.context() as patch:
-        patch.setattr("algoprof.calls.names.threading.Thread.start", no_more)
+        patch.setattr("algoprof.calls.wire.names.threading.Thread.start", no_more)
         assert addresses("localhost", 80, 1.0)
     assert client.algo("demo/Hello").pipe(None).result == "hi"
 
@@ -343,7 +343,7 @@ def test_a_process_without_threads_resolves_by_itself(platform, make_client, mon
 def test_each_address_of_a_name_is_tried(platform, make_client, monkeypatch):
     port = int(platform.address.rpartition(":")[2])
     found = [(2, 1, 6, "", ("127.0.0.2", port)), (2, 1, 6, "", ("127.0.0.1", port))]
-    monkeypatch.setattr("algoprof.calls.names.socket.getaddrinfo", lambda *_: found)
+    monkeypatch.setattr("algoprof.calls.wire.names.socket.getaddrinfo", lambda *_: found)
     assert make_client("simKey", f"http://two-addresses.invalid:{port}").algo("demo/Hello").pipe(None).result == "hi"
 
 

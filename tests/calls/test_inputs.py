@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoprof.calls.inputs import LARGEST, Body, Flaw, encode
+from algoprof.calls.wire.inputs import LARGEST, Body, Flaw, encode
 
 
 class ndarray:  # noqa: N801  (named as numpy names it)

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 import algoprof
 from algoprof.calls.client import client
-from algoprof.calls.management import TIMEOUT
-from algoprof.calls.resources import read_build, read_version
+from algoprof.calls.management.requests import TIMEOUT
+from algoprof.calls.management.resources import read_build, read_version
 from algoprof.errors import BuildNotFinished, BuildTimeout, ConfigurationError, LogsUnavailable, ManagementError
 
 BUILDS = "/v1/algorithms/demo/Routes/builds"
@@ -96,7 +96,7 @@ def test_empty_pages_and_versions_without_end_come_to_an_end(algo, owned, monkey
     owned.will(BUILDS, *({"marker": f"m{number}", "results": [{}]} for number in range(1000)))
     assert list(algo.builds()) == []
     assert len(owned.asked) == 100
-    monkeypatch.setattr("algoprof.calls.managed._SEARCHED_VERSIONS", 20)
+    monkeypatch.setattr("algoprof.calls.management.managed._SEARCHED_VERSIONS", 20)
     row = {"version_info": {"semantic_version": "1.0.0"}}
     owned.will(VERSIONS, *({"marker": f"m{number}", "results": [row]} for number in range(1000)))
     with pytest.raises(ManagementError, match=r"has no version 9\.9\.9"):
@@ -166,8 +166,8 @@ def test_a_time_to_wait_that_is_none_is_refused(algo, timeout):
 
 
 def test_waiting_for_a_platform_that_never_answers_ends_too(monkeypatch):
-    monkeypatch.setattr("algoprof.calls.waiting._GRACE", 0.2)
-    monkeypatch.setattr("algoprof.calls.waiting._FAILURES", 0)
+    monkeypatch.setattr("algoprof.calls.management.waiting._GRACE", 0.2)
+    monkeypatch.setattr("algoprof.calls.management.waiting._FAILURES", 0)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
         client("simKey", f"http://127.0.0.1:{silent.getsockname()[1]}") as made,

@@ -13,7 +13,7 @@ import time
 import pytest
 
 import algoprof
-from algoprof.calls.throttle import Throttle
+from algoprof.calls.many.throttle import Throttle
 from algoprof.errors import CallError, CallOutOfBudget, CallRefused, ConfigurationError, InputRefused
 from algoprof.profiles.calls import Call
 
@@ -309,7 +309,7 @@ def test_what_cannot_be_meant_is_refused_at_once(platform, algo, inputs, options
 def test_lines_where_there_is_no_terminal(algo, held, capsys, monkeypatch):
     list(algo.pipe_many(range(3)))
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr("algoprof.calls.progress._EVERY", 0.0)
+    monkeypatch.setattr("algoprof.calls.many.progress._EVERY", 0.0)
     list(algo.pipe_many([0, object()], on_error="return", progress=True))
     lines = capsys.readouterr().err.splitlines()
     assert lines[-1].startswith("demo/Routes: 2 of 2 calls in ")

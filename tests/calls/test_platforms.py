@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoprof.calls.platforms import PUBLIC_ADDRESS, Platform, data_directory, locate
+from algoprof.calls.access.platforms import PUBLIC_ADDRESS, Platform, data_directory, locate
 from algoprof.errors import ConfigurationError
 
 KEY = "simVerySecretKey"
@@ -65,7 +65,7 @@ def test_without_a_home_there_is_only_the_public_platform(monkeypatch):
     def homeless():
         raise RuntimeError("Could not determine home directory.")
 
-    monkeypatch.setattr("algoprof.calls.platforms.Path.home", homeless)
+    monkeypatch.setattr("algoprof.calls.access.platforms.Path.home", homeless)
     assert locate().address == PUBLIC_ADDRESS
     with pytest.raises(ConfigurationError, match="XDG_DATA_HOME"):
         data_directory()

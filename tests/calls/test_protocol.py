@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from algoprof.calls.inputs import Body
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.options import Options, OutputType
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Answer, build, read
 from algoprof.calls.references import parse
+from algoprof.calls.wire.inputs import Body
+from algoprof.calls.wire.protocol import Answer, build, read
 from algoprof.profiles import codec
 from algoprof.profiles.tree import Node, Profile
 

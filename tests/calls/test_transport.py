@@ -128,7 +128,7 @@ def test_broken_answers_have_an_outcome(raw_server, make_any_client, script, out
 
 
 def test_an_endless_answer_is_cut(raw_server, make_client, monkeypatch):
-    monkeypatch.setattr("algoprof.calls.transport.LARGEST_ANSWER", 1 << 20)
+    monkeypatch.setattr("algoprof.calls.wire.transport.LARGEST_ANSWER", 1 << 20)
 
     def endless(connection, stop):
         read_request(connection)
@@ -278,7 +278,7 @@ def test_importing_the_client_is_left_to_who_calls():
 
 def test_a_deadline_that_passed_sends_nothing(platform, make_client):
     client = make_client("simKey", platform.address)
-    from algoprof.calls.protocol import Request
+    from algoprof.calls.wire.protocol import Request
 
     answer = client._transport.send(Request(platform.address, {}, {}, b""), time.monotonic() - 1)
     assert answer.outcome == "client_timeout"

@@ -6,9 +6,9 @@ from enum import StrEnum
 from typing import Generic, Literal, TypeVar
 
 from algoprof.calls.attempts import Response
-from algoprof.calls.protocol import MOST_AT_ONCE
-from algoprof.calls.throttle import Throttle
+from algoprof.calls.many.throttle import Throttle
 from algoprof.calls.tries import Tries
+from algoprof.calls.wire.protocol import MOST_AT_ONCE
 from algoprof.errors import CallError, ConfigurationError
 
 T = TypeVar("T")

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from algoprof.calls.access.keys import NO_KEY, Form, form
 from algoprof.calls.diagnosis import Diagnosis
-from algoprof.calls.error_log import ErrorRecord
-from algoprof.calls.keys import NO_KEY, Form, form
-from algoprof.calls.management import Management
+from algoprof.calls.management.error_log import ErrorRecord
+from algoprof.calls.management.requests import Management
+from algoprof.calls.management.resources import Version
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.references import Reference
-from algoprof.calls.resources import Version
 from algoprof.errors import ManagementError
 from algoprof.profiles.builds import Build
 
 if TYPE_CHECKING:
-    from algoprof.calls.managed import ManagedAlgorithm
+    from algoprof.calls.management.managed import ManagedAlgorithm
 
 MOST_VERSIONS = 200
 """Versions that are looked at; an algorithm with more has published some of them."""

@@ -6,17 +6,17 @@ from itertools import islice
 from typing import Any
 
 from algoprof import delivery
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.diagnosis import Diagnosis, diagnose
-from algoprof.calls.doctor import Examination, examine
-from algoprof.calls.error_log import ErrorRecord, read_error
-from algoprof.calls.evidence import gather
-from algoprof.calls.management import Management
+from algoprof.calls.doctor.evidence import gather
+from algoprof.calls.doctor.examination import Examination, examine
+from algoprof.calls.management.error_log import ErrorRecord, read_error
+from algoprof.calls.management.requests import Management
+from algoprof.calls.management.resources import Pages, Version, read_build, read_version
+from algoprof.calls.management.waiting import LONGEST_BUILD, until_ended
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
-from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
-from algoprof.calls.resources import Pages, Version, read_build, read_version
-from algoprof.calls.transport import Transport
-from algoprof.calls.waiting import LONGEST_BUILD, until_ended
+from algoprof.calls.wire.transport import Transport
 from algoprof.errors import BuildNotFinished, LogsUnavailable, ManagementError
 from algoprof.profiles.builds import Build
 

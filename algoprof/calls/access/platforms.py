@@ -7,9 +7,9 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from algoprof.calls import accounts
-from algoprof.calls.accounts import Account
-from algoprof.calls.keys import Secret
+from algoprof.calls.access import accounts
+from algoprof.calls.access.accounts import Account
+from algoprof.calls.access.keys import Secret
 from algoprof.errors import ConfigurationError
 
 PUBLIC_ADDRESS = "https://api.algorithmia.com"

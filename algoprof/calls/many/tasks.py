@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from algoprof.calls.attempts import Response
-from algoprof.calls.batches import Asked, OnError, Outcomes, admission, instead, length
-from algoprof.calls.progress import Progress, progress
-from algoprof.calls.throttle import Throttle
+from algoprof.calls.many.batches import Asked, OnError, Outcomes, admission, instead, length
+from algoprof.calls.many.progress import Progress, progress
+from algoprof.calls.many.throttle import Throttle
 from algoprof.calls.tries import Tries, pause_of_all
 from algoprof.errors import CallError
 

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 from urllib.parse import quote
 
 from algoprof._version import __version__
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import Answer, NoAnswer, Request, read, without_key
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.references import Reference
-from algoprof.calls.transport import Transport
+from algoprof.calls.wire.protocol import Answer, NoAnswer, Request, read, without_key
+from algoprof.calls.wire.transport import Transport
 from algoprof.errors import ManagementError
 
 TIMEOUT = 60.0

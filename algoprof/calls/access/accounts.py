@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from algoprof.calls.keys import Secret
+from algoprof.calls.access.keys import Secret
 from algoprof.errors import ConfigurationError
 
 VARIABLE = "ALGOPROF_ACCOUNTS"

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from algoprof._version import __version__
-from algoprof.calls.inputs import Body
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.options import Options, OutputType
-from algoprof.calls.platforms import Platform
 from algoprof.calls.references import Reference
+from algoprof.calls.wire.inputs import Body
 from algoprof.profiles.calls import Outcome
 from algoprof.profiles.codec import from_json
 from algoprof.profiles.inband import extract

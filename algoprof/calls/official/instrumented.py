@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import requests
 
+from algoprof.calls.access.platforms import Platform
 from algoprof.calls.attempts import Attempt
 from algoprof.calls.options import Options, from_query
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import LARGEST_ANSWER, Answer, NoAnswer
 from algoprof.calls.references import Reference, parse
+from algoprof.calls.wire.protocol import LARGEST_ANSWER, Answer, NoAnswer
 from algoprof.errors import ConfigurationError
 
 _ROUTE = "/v1/algo/"

@@ -22,7 +22,7 @@ from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyM
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
 
-from algoprof.calls.names import addresses
+from algoprof.calls.wire.names import addresses
 
 CONNECT = 30.0
 """Seconds that a connection to one address may take at most: who does not listen by then, does not listen."""

@@ -15,10 +15,10 @@ from typing import Any
 
 import httpx
 
-from algoprof.calls.answers import answer, over
-from algoprof.calls.deadlines import CONNECT
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
+from algoprof.calls.access.platforms import Platform
+from algoprof.calls.wire.answers import answer, over
+from algoprof.calls.wire.deadlines import CONNECT
+from algoprof.calls.wire.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
 
 
 class AsyncTransport:

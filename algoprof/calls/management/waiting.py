@@ -6,7 +6,7 @@ A platform that fails at some of these looks is asked again: a build takes minut
 import time
 from collections.abc import Callable
 
-from algoprof.calls.management import until
+from algoprof.calls.management.requests import until
 from algoprof.errors import BuildTimeout, ConfigurationError, ManagementError
 from algoprof.profiles.builds import Build
 

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from algoprof.calls.diagnosis.requirements import unpinned_in
-from algoprof.calls.error_log import ErrorRecord
-from algoprof.calls.evidence import MOST_VERSIONS, Evidence, Told
-from algoprof.calls.inputs import LARGEST, Flaw, encode
+from algoprof.calls.doctor.evidence import MOST_VERSIONS, Evidence, Told
+from algoprof.calls.management.error_log import ErrorRecord
+from algoprof.calls.management.resources import Version
 from algoprof.calls.options import DEFAULT_TIMEOUT, LONGEST_TIMEOUT, UNSET, Options, checked
-from algoprof.calls.resources import Version
+from algoprof.calls.wire.inputs import LARGEST, Flaw, encode
 from algoprof.errors import ConfigurationError
 
 Verdict = Literal["fine", "wrong", "unknown"]

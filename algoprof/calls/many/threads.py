@@ -16,11 +16,11 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
 
 from algoprof.calls.attempts import Response
-from algoprof.calls.batches import Asked, OnError, Outcomes, admission, instead, length
-from algoprof.calls.deadlines import Cancellation
-from algoprof.calls.progress import Progress, progress
-from algoprof.calls.throttle import Throttle
+from algoprof.calls.many.batches import Asked, OnError, Outcomes, admission, instead, length
+from algoprof.calls.many.progress import Progress, progress
+from algoprof.calls.many.throttle import Throttle
 from algoprof.calls.tries import Tries, pause_of_all
+from algoprof.calls.wire.deadlines import Cancellation
 from algoprof.errors import CallError
 
 T = TypeVar("T")

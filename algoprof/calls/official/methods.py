@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from algoprof.calls.management import Management
+from algoprof.calls.management.requests import Management
 from algoprof.calls.references import Reference
 from algoprof.errors import ManagementError, NotOffered
 

@@ -9,10 +9,10 @@ from http.cookiejar import DefaultCookiePolicy
 import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
-from algoprof.calls.answers import answer, over
-from algoprof.calls.deadlines import CONNECT, DeadlineAdapter, TooMuchError, until
-from algoprof.calls.platforms import Platform
-from algoprof.calls.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
+from algoprof.calls.access.platforms import Platform
+from algoprof.calls.wire.answers import answer, over
+from algoprof.calls.wire.deadlines import CONNECT, DeadlineAdapter, TooMuchError, until
+from algoprof.calls.wire.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
 
 _CHUNK = 64 * 1024
 

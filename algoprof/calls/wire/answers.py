@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Mapping
 
-from algoprof.calls.protocol import Answer, NoAnswer
+from algoprof.calls.wire.protocol import Answer, NoAnswer
 
 
 def answer(status: int, headers: Mapping[str, str], body: bytes, largest: int) -> Answer | NoAnswer:

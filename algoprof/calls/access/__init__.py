@@ -1,0 +1,1 @@
+"""Which platform is called, and on whose behalf."""

@@ -1,0 +1,1 @@
+"""What keeps an algorithm from being called, found out before it is called."""

@@ -1,0 +1,1 @@
+"""What an owner does with an algorithm: its builds, versions and errors."""

@@ -1,0 +1,1 @@
+"""Many calls at once: from threads and from tasks."""

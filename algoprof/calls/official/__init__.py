@@ -1,0 +1,1 @@
+"""The official client: its names as ours, and its calls recorded."""

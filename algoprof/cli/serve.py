@@ -9,6 +9,7 @@ import click
 
 from algoprof.calls.access.platforms import data_directory
 from algoprof.server import lifeline
+from algoprof.server.data.routes import DEFAULT_LIMIT
 from algoprof.server.serving import serve
 
 
@@ -22,14 +23,29 @@ from algoprof.server.serving import serve
     "--data",
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where key, builds and logs are kept. [default: ~/.local/share/algoprof]",
+    help="Where key, builds, logs and files are kept. [default: ~/.local/share/algoprof]",
 )
 @click.option(
     "--replicas", type=click.IntRange(1, 64), default=1, show_default=True, help="Calls of one version run at once."
 )
+@click.option(
+    "--max-file",
+    metavar="MIB",
+    type=click.IntRange(1),
+    default=DEFAULT_LIMIT // 1024**2,
+    show_default=True,
+    help="The most that a file of the data API may have.",
+)
 @click.option("--parent", type=int, hidden=True, help="End with that parent process, and leave no data then.")
 def command(
-    *, directories: tuple[str, ...], host: str, port: int, data: Path | None, replicas: int, parent: int | None
+    *,
+    directories: tuple[str, ...],
+    host: str,
+    port: int,
+    data: Path | None,
+    replicas: int,
+    max_file: int,
+    parent: int | None,
 ) -> int:
     """Host the algorithm of each DIR on this machine, under the platform's contract.
 
@@ -42,7 +58,7 @@ def command(
         lifeline.hold(parent)
     data = (data or data_directory()).absolute()
     try:
-        return serve(directories, host=host, port=port, data=data, replicas=replicas)
+        return serve(directories, host=host, port=port, data=data, replicas=replicas, file_limit=max_file * 1024**2)
     finally:
         if parent not in (None, os.getppid()):
             shutil.rmtree(data, ignore_errors=True)

@@ -10,6 +10,9 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoprof.server import calling, envelopes, inputs, management
+from algoprof.server.callers import Caller
+from algoprof.server.data import routes as data_routes
+from algoprof.server.data.routes import Data
 from algoprof.server.envelopes import Refusal, refused
 from algoprof.server.hosting import Host
 from algoprof.server.keys import Key
@@ -17,14 +20,15 @@ from algoprof.server.keys import Key
 HEALTH = "/healthz"
 
 
-def application(host: Host, key: Key) -> ASGIApp:
+def application(host: Host, data: Data, key: Key) -> ASGIApp:
     """Return the ASGI application of a server.
 
     Args:
         host: what it hosts.
+        data: the files that it keeps.
         key: what every request must show, that to `HEALTH` excepted.
     """
-    routes: list[BaseRoute] = [Route(HEALTH, management.health)]
+    routes: list[BaseRoute] = [Route(HEALTH, management.health), *data_routes.routes()]
     for algorithm in ("{id:uuid}", "{owner}/{name}"):  # the id first: it would also match as an owner
         routes += [
             Route(f"/v1/algo/{algorithm}", calling.call, methods=["POST"]),
@@ -43,6 +47,7 @@ def application(host: Host, key: Key) -> ASGIApp:
     made = Starlette(routes=routes, exception_handlers=handlers)
     made.router.redirect_slashes = False  # a redirected POST becomes a GET
     made.state.host = host
+    made.state.data = data
     return _Door(made, key)
 
 
@@ -61,6 +66,7 @@ class _Door:
             if scope["path"] != HEALTH and not self._key.opens(shown):
                 await _refuse_at_the_door(request, send, shown)
                 return
+            request.state.caller = Caller()
         await self._app(scope, receive, send)
 
 

@@ -1,6 +1,7 @@
 """The answers' shapes: a result, an algorithm's error, a refusal; and the JSON response that carries them."""
 
 import json
+import re
 import uuid
 from typing import Any
 
@@ -19,6 +20,8 @@ INTERNAL = 5001
 INVALID_MARKER = 5002
 INVALID_LIMIT = 5003
 INVALID_INPUT = 6001
+
+_UNFIT = re.compile(r"[^ -~]")  # for a header: what is not printable ASCII
 
 
 class Refusal(Exception):  # noqa: N818  (an answer rather than an error of ours)
@@ -51,9 +54,13 @@ class Json(Response):
 
 
 def refused(refusal: Refusal) -> Json:
-    """Return the management envelope: an id to ask about, a code, a message."""
+    """Return the management envelope: an id to ask about, a code, a message.
+
+    The message is in a header as well: an answer to HEAD has no body.
+    """
     error = {"id": str(uuid.uuid4()), "code": refusal.code, "message": refusal.message}
-    return Json({"error": error}, status_code=refusal.status)
+    told = _UNFIT.sub("?", refusal.message)
+    return Json({"error": error}, status_code=refusal.status, headers={"X-Error-Message": told})
 
 
 def no_such_algorithm(name: str, reason: str = "No such algorithm") -> Refusal:

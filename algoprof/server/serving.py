@@ -19,6 +19,8 @@ from algoprof.errors import ProjectError, ServerError
 from algoprof.server import keys, projects
 from algoprof.server.app import application
 from algoprof.server.builds import Builder
+from algoprof.server.data.folders import Folders
+from algoprof.server.data.routes import DEFAULT_LIMIT, Data
 from algoprof.server.hosting import Host, worker_environment
 from algoprof.server.scratch import Scratch
 from algoprof.server.store import opened
@@ -27,7 +29,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 2  # seconds for answers under way to be sent once the workers are dead
 
 
-def serve(directories: Sequence[str], *, host: str, port: int, data: Path, replicas: int = 1) -> int:
+def serve(
+    directories: Sequence[str],
+    *,
+    host: str,
+    port: int,
+    data: Path,
+    replicas: int = 1,
+    file_limit: int = DEFAULT_LIMIT,
+) -> int:
     """Serve the algorithms of some folders until SIGINT, SIGTERM or SIGHUP, and return the exit status.
 
     The first line on stdout is the server's address. Progress goes to stderr.
@@ -38,6 +48,7 @@ def serve(directories: Sequence[str], *, host: str, port: int, data: Path, repli
         port: 0 for a free one.
         data: the data directory, made if it is not there.
         replicas: how many workers each version has at most.
+        file_limit: bytes that a file of the data API may have.
 
     Returns:
         0 if it has served, 128 and the signal's number if that came before.
@@ -60,13 +71,15 @@ def serve(directories: Sequence[str], *, host: str, port: int, data: Path, repli
             _bound(host, where) as listener,
             contextlib.closing(Scratch()) as scratch,
             opened(data) as store,
+            contextlib.closing(Folders(data / "files")) as folders,
         ):
             hosted = Host(store, Builder(data, store, _say), scratch.path, _say, replicas)
-            return asyncio.run(_run(directories, listener, data, found, hosted))
+            kept = Data(folders, store, file_limit)
+            return asyncio.run(_run(directories, listener, data, found, hosted, kept=kept))
 
 
 async def _run(
-    directories: Sequence[str], listener: socket.socket, data: Path, found: keys.KeyFound, host: Host
+    directories: Sequence[str], listener: socket.socket, data: Path, found: keys.KeyFound, host: Host, *, kept: Data
 ) -> int:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
@@ -76,7 +89,7 @@ async def _run(
     host.environment = worker_environment(address, found.key.text)
     server = _Server(
         uvicorn.Config(
-            application(host, found.key),
+            application(host, kept, found.key),
             http="h11",
             ws="none",
             lifespan="off",

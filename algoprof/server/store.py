@@ -62,6 +62,10 @@ create table if not exists error (
     error text not null,
     error_type text not null
 );
+create table if not exists acl (
+    folder text primary key,
+    read text not null
+);
 create index if not exists build_of on build (algorithm_id, number);
 create index if not exists error_of on error (algorithm_id, number);
 """
@@ -281,6 +285,18 @@ class Store:
             [algorithm.id, now_ms() - _ERROR_AGE_MS],
             table="error",
         )
+
+    def acl(self, folder: str) -> str | None:
+        """Return who may read a folder of the data, if that was ever said: an entry of its list, empty for nobody."""
+        found = self._database.execute("select read from acl where folder = ?", [folder]).fetchone()
+        return None if found is None else str(found[0])
+
+    def set_acl(self, folder: str, read: str | None) -> None:
+        """Keep who may read a folder of the data; None forgets it."""
+        if read is None:
+            self._database.execute("delete from acl where folder = ?", [folder])
+        else:
+            self._database.execute("insert or replace into acl (folder, read) values (?, ?)", [folder, read])
 
     def _all(self, kind: type[_Row], condition: str, values: Sequence[object], table: str = "") -> list[_Row]:
         columns = ", ".join(field.name for field in fields(kind))

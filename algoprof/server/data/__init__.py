@@ -1,0 +1,1 @@
+"""The data API on this machine: files in collections, kept below the server's data directory."""

@@ -1,0 +1,85 @@
+"""What is sent to be kept: taken in blocks, so that a large file needs no more memory than a small one."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from algoprof.server.envelopes import INVALID_REQUEST, Refusal
+
+BLOCK = 1024 * 1024
+"""Bytes, at least, of each block but the last."""
+PATIENCE = 120.0
+"""Seconds in which something must come."""
+
+_Result = TypeVar("_Result")
+
+
+class Body:
+    """A request's body.
+
+    Args:
+        request: of which nothing was read.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._chunks = request.stream()
+        self._asked_first = request.headers.get("expect", "").lower() == "100-continue"
+        length = request.headers.get("content-length", "")
+        self.length = int(length) if length.isdecimal() else None
+        """In bytes, if the request says so."""
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """Yield what comes, to its end.
+
+        Raises:
+            Refusal: if the sender has gone, or sends nothing more.
+        """
+        gathered = bytearray()
+        while True:
+            chunk = await self._next()
+            if chunk is None:
+                break
+            gathered += chunk
+            if len(gathered) >= BLOCK:
+                yield bytes(gathered)
+                gathered.clear()
+        if gathered:
+            yield bytes(gathered)
+
+    async def discard(self, most: int) -> None:
+        """Read what is left, so that a sender who reads the answer only after sending gets it.
+
+        Args:
+            most: bytes after which the connection may as well be cut.
+        """
+        if self._asked_first:  # it waits for leave to send, and gets the answer instead
+            return
+        try:
+            while most > 0 and (chunk := await self._next()) is not None:
+                most -= len(chunk)
+        except Refusal:
+            return
+
+    async def _next(self) -> bytes | None:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                chunk = await anext(self._chunks, None)
+        except ClientDisconnect:
+            raise Refusal(400, INVALID_REQUEST, "the request ended before its body did") from None
+        except TimeoutError:
+            message = f"nothing more was sent for {PATIENCE:g} s; send it again"
+            raise Refusal(408, INVALID_REQUEST, message) from None
+        self._asked_first = False
+        return chunk
+
+
+async def in_thread(function: Callable[..., _Result], *arguments: object) -> _Result:
+    """Run what may block in a thread, and wait for its end even if the request is given up: its files are in use."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(work)
+    finally:
+        if not work.done():
+            await asyncio.wait({work})

@@ -10,23 +10,22 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoprof.server import calling, envelopes, inputs, management
-from algoprof.server.callers import Caller
+from algoprof.server.callers import Callers
 from algoprof.server.data import routes as data_routes
 from algoprof.server.data.routes import Data
 from algoprof.server.envelopes import Refusal, refused
 from algoprof.server.hosting import Host
-from algoprof.server.keys import Key
 
 HEALTH = "/healthz"
 
 
-def application(host: Host, data: Data, key: Key) -> ASGIApp:
+def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
     """Return the ASGI application of a server.
 
     Args:
         host: what it hosts.
         data: the files that it keeps.
-        key: what every request must show, that to `HEALTH` excepted.
+        callers: who is let in; a request to `HEALTH` always is.
     """
     routes: list[BaseRoute] = [Route(HEALTH, management.health), *data_routes.routes()]
     for algorithm in ("{id:uuid}", "{owner}/{name}"):  # the id first: it would also match as an owner
@@ -48,25 +47,26 @@ def application(host: Host, data: Data, key: Key) -> ASGIApp:
     made.router.redirect_slashes = False  # a redirected POST becomes a GET
     made.state.host = host
     made.state.data = data
-    return _Door(made, key)
+    return _Door(made, callers)
 
 
 class _Door:
-    """Lets requests in that show the key. A slash at the end of a path counts for nothing."""
+    """Lets requests in that show a key. A slash at the end of a path counts for nothing."""
 
-    def __init__(self, app: ASGIApp, key: Key) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers) -> None:
         self._app = app
-        self._key = key
+        self._callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             scope["path"] = scope["path"].rstrip("/") or "/"
             request = Request(scope, receive)
             shown = request.headers.get("authorization", "")
-            if scope["path"] != HEALTH and not self._key.opens(shown):
+            caller = self._callers.who(shown)
+            if caller is None and scope["path"] != HEALTH:
                 await _refuse_at_the_door(request, send, shown)
                 return
-            request.state.caller = Caller()
+            request.state.caller = caller
         await self._app(scope, receive, send)
 
 

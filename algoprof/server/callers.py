@@ -1,9 +1,16 @@
-"""Who asks: whoever has the server's key, or an algorithm that a worker of this server runs."""
+"""Who asks: whoever has the server's key, or an algorithm, by a key that the worker which runs it has of its own."""
 
+import hashlib
+import secrets
+import string
 from dataclasses import dataclass
 
+from algoprof.server.keys import Key, shown
 
-@dataclass(slots=True)
+_LETTERS = string.ascii_letters + string.digits
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """On whose behalf a request is answered.
 
@@ -14,3 +21,66 @@ class Caller:
 
     algorithm: str = ""
     session: str = ""
+
+
+class Callers:
+    """Everybody who is let in.
+
+    Args:
+        key: the server's.
+
+    >>> callers = Callers(Key("simSecret"))
+    >>> callers.who("Simple simSecret")
+    Caller(algorithm='', session='')
+    >>> admitted = callers.admit()
+    >>> admitted.caller = Caller("demo/Routes", "rses-1")
+    >>> callers.who(admitted.key)
+    Caller(algorithm='demo/Routes', session='rses-1')
+    >>> admitted.end()
+    >>> callers.who(admitted.key) is None
+    True
+    """
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self._admitted: dict[bytes, Admitted] = {}
+
+    def who(self, authorization: str) -> Caller | None:
+        """Return who shows an `Authorization` header; None for a stranger."""
+        if self._key.opens(authorization):
+            return Caller()
+        admitted = self._admitted.get(_digest(shown(authorization)))
+        return admitted.caller if admitted else None
+
+    def admit(self) -> "Admitted":
+        """Let a worker in, by a key that nobody else has."""
+        admitted = Admitted(self, "sim" + "".join(secrets.choice(_LETTERS) for _ in range(28)))
+        self._admitted[_digest(admitted.key)] = admitted
+        return admitted
+
+    def dismiss(self, key: str) -> None:
+        """Let a worker in no longer."""
+        self._admitted.pop(_digest(key), None)
+
+
+class Admitted:
+    """A worker as one who asks: as long as it lives, and always on behalf of the call that it serves.
+
+    Args:
+        callers: who has let it in.
+        key: what it shows.
+    """
+
+    def __init__(self, callers: Callers, key: str) -> None:
+        self._callers = callers
+        self.key = key
+        self.caller = Caller()
+
+    def end(self) -> None:
+        """The worker has ended."""
+        self._callers.dismiss(self.key)
+
+
+def _digest(key: str) -> bytes:
+    """Return what a key is found by: how long that takes tells nothing of the key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

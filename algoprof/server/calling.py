@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Coroutine
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,6 +22,9 @@ from algoprof.server.hosting import MAX_CALLS, Host
 from algoprof.server.replicas import Job, Outcome
 from algoprof.server.store import Algorithm, Build, Version
 
+if TYPE_CHECKING:
+    from algoprof.server.data.routes import Data
+
 PROFILE_HEADER = "x-algoprof-profile"
 """Set to 1 by a caller that wants the profile of its call; the answer to a timeout always carries it."""
 
@@ -31,6 +34,7 @@ _TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 async def call(request: Request) -> Response:
     """Answer one call."""
     host: Host = request.app.state.host
+    data: Data = request.app.state.data
     content = await inputs.body(request)
     received = time.monotonic()
     selector = request.path_params.get("version", "")
@@ -43,13 +47,17 @@ async def call(request: Request) -> Response:
     traceparent = headers.get("traceparent", "")
     job = Job(
         request_id=f"req-{uuid.uuid4()}",
+        algorithm=algorithm.path,
+        session=request.state.caller.session or f"rses-{uuid.uuid4()}",
         line=line,
         received=received,
         timeout=options.timeout,
         traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
         profile=headers.get(PROFILE_HEADER) == "1",
     )
-    performing = _perform(host, algorithm=algorithm, version=version, build=build, job=job, content=content)
+    performing = data.sessions.within(
+        job.session, _perform(host, algorithm=algorithm, version=version, build=build, job=job, content=content)
+    )
     if options.output == "void":
         task = asyncio.create_task(_unwatched(performing))
         host.background.add(task)

@@ -8,6 +8,7 @@ from pathlib import Path
 from algoprof.errors import ProjectError
 from algoprof.server import projects, versions
 from algoprof.server.builds import Builder
+from algoprof.server.callers import Callers
 from algoprof.server.envelopes import (
     ALREADY_PUBLISHED,
     BUILD_NOT_FOUND,
@@ -35,11 +36,19 @@ class Host:
         builder: where builds lie.
         scratch: where workers get their private directories.
         say: is told each call, for whoever watches.
+        callers: who may call; workers are let in there.
         replicas: how many workers each version has at most.
     """
 
     def __init__(
-        self, store: Store, builder: Builder, scratch: Path, say: Callable[[str], None], replicas: int
+        self,
+        store: Store,
+        builder: Builder,
+        scratch: Path,
+        say: Callable[[str], None],
+        *,
+        callers: Callers,
+        replicas: int,
     ) -> None:
         self.store = store
         self.builder = builder
@@ -52,6 +61,7 @@ class Host:
         """Calls that nobody waits for."""
         self.stopping = False
         self._scratch = scratch
+        self._callers = callers
         self._count = replicas
         self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
         self._built: dict[str, bool] = {}  # by algorithm id: whether the project served here could be built
@@ -164,7 +174,7 @@ class Host:
             program = Program(
                 self.builder.python(build), self.builder.root(build), build.kind, build.module, self.environment
             )
-            self._replicas[key] = Replicas(program, self._scratch, self._count)
+            self._replicas[key] = Replicas(program, self._scratch, self._callers, self._count)
         return await self._replicas[key].run(job)
 
     async def stop(self) -> None:
@@ -182,10 +192,11 @@ def _same_project(directory: Path, algorithm: Algorithm) -> projects.Project:
     return project
 
 
-def worker_environment(address: str, key: str) -> dict[str, str]:
+def worker_environment(address: str) -> dict[str, str]:
     """Return the environment variables of workers.
 
-    An algorithm that calls another one through `Algorithmia.client()` finds this server, as it would the platform.
+    An algorithm that calls another one through `Algorithmia.client()` finds this server, as it would the platform; the
+    key that it shows is added by its worker.
     What configures algoprof for the server's own process is not passed on, and the report stays out of the
     algorithm's output, since the profile comes home in the answer.
     """
@@ -197,7 +208,6 @@ def worker_environment(address: str, key: str) -> dict[str, str]:
     return {
         **kept,
         "ALGORITHMIA_API": address,
-        "ALGORITHMIA_API_KEY": key,
         "ALGOPROF_REPORT": "never",
         "PYTHONUNBUFFERED": "1",
     }

@@ -35,11 +35,20 @@ class Key:
 
     def opens(self, authorization: str) -> bool:
         """Whether an `Authorization` header holds this key: bare, or after `Simple` or `Bearer`."""
-        given = authorization
-        for scheme in _SCHEMES:
-            if authorization.startswith(scheme):
-                given = authorization.removeprefix(scheme)
-        return hmac.compare_digest(given.strip().encode(), self.text.encode())
+        return hmac.compare_digest(shown(authorization).encode(), self.text.encode())
+
+
+def shown(authorization: str) -> str:
+    """Return the key in an `Authorization` header: bare, or after `Simple` or `Bearer`.
+
+    >>> shown("Simple simSecret"), shown("simSecret")
+    ('simSecret', 'simSecret')
+    """
+    given = authorization
+    for scheme in _SCHEMES:
+        if authorization.startswith(scheme):
+            given = authorization.removeprefix(scheme)
+    return given.strip()
 
 
 class KeyFound(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
+from algoprof.server.callers import Caller, Callers
 from algoprof.server.flights import profile_of
 from algoprof.server.replies import TOO_LARGE, Reply, parse
 from algoprof.server.workers import Exited, Program, ReplyTooLarge, Worker
@@ -24,6 +25,8 @@ class Job:
 
     Args:
         request_id: the server's name for it.
+        algorithm: `OWNER/NAME` of what is called.
+        session: the server's name for the call tree that it belongs to.
         line: the request line of the pipe protocol.
         received: when the request was complete, in seconds on the monotonic clock.
         timeout: seconds from then to the kill.
@@ -32,6 +35,8 @@ class Job:
     """
 
     request_id: str
+    algorithm: str
+    session: str
     line: bytes
     received: float
     timeout: float
@@ -75,12 +80,14 @@ class Replicas:
     Args:
         program: what its workers run.
         directory: where they get their private directories.
+        callers: lets its workers in when they call the server.
         count: how many workers at most; each is started when a request finds none free.
     """
 
-    def __init__(self, program: Program, directory: Path, count: int = 1) -> None:
+    def __init__(self, program: Program, directory: Path, callers: Callers, count: int = 1) -> None:
         self._program = program
         self._directory = directory
+        self._callers = callers
         self._turns = asyncio.Semaphore(count)
         self._idle: list[Worker] = []
         self._busy: set[Worker] = set()
@@ -104,7 +111,8 @@ class Replicas:
             if self._stopping:
                 outcome.end = "stopped"
                 return outcome
-            worker = self._idle_worker() or Worker(self._program, self._directory)
+            worker = self._idle_worker() or Worker(self._program, self._directory, self._callers.admit())
+            worker.admitted.caller = Caller(job.algorithm, job.session)
             self._busy.add(worker)
             try:
                 await self._serve(worker, job, outcome)
@@ -113,6 +121,7 @@ class Replicas:
                 raise
             finally:
                 self._busy.discard(worker)
+                worker.admitted.caller = Caller(job.algorithm)
             if worker.alive and not self._stopping and outcome.reply and outcome.reply.sound:
                 self._idle.append(worker)
             else:

@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from algoprof.errors import ProjectError, ServerError
 from algoprof.server import keys, projects
 from algoprof.server.app import application
 from algoprof.server.builds import Builder
+from algoprof.server.callers import Callers
 from algoprof.server.data.folders import Folders
 from algoprof.server.data.routes import DEFAULT_LIMIT, Data
 from algoprof.server.hosting import Host, worker_environment
@@ -73,23 +75,25 @@ def serve(
             opened(data) as store,
             contextlib.closing(Folders(data / "files")) as folders,
         ):
-            hosted = Host(store, Builder(data, store, _say), scratch.path, _say, replicas)
+            callers = Callers(found.key)
+            hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, replicas=replicas)
             kept = Data(folders, store, file_limit)
-            return asyncio.run(_run(directories, listener, data, found, hosted, kept=kept))
+            app = application(hosted, kept, callers)
+            return asyncio.run(_run(directories, listener, data, found, hosted, app=app))
 
 
 async def _run(
-    directories: Sequence[str], listener: socket.socket, data: Path, found: keys.KeyFound, host: Host, *, kept: Data
+    directories: Sequence[str], listener: socket.socket, data: Path, found: keys.KeyFound, host: Host, *, app: ASGIApp
 ) -> int:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
     for number in _SIGNALS:
         loop.add_signal_handler(number, _resolve, stopped, number)
     address = _address(listener)
-    host.environment = worker_environment(address, found.key.text)
+    host.environment = worker_environment(address)
     server = _Server(
         uvicorn.Config(
-            application(host, kept, found.key),
+            app,
             http="h11",
             ws="none",
             lifespan="off",

@@ -19,7 +19,8 @@ from typing import IO, Any
 
 from algoprof import control
 from algoprof.errors import ServerError
-from algoprof.server import bootstrap
+from algoprof.server import bootstrap, keys
+from algoprof.server.callers import Admitted
 from algoprof.server.output import Output
 
 MAX_REPLY = 15 * 1024 * 1024
@@ -73,10 +74,12 @@ class Worker:
     Args:
         program: what it runs.
         directory: where it gets its private directory.
+        admitted: what it is to the server when it calls it.
     """
 
-    def __init__(self, program: Program, directory: Path) -> None:
+    def __init__(self, program: Program, directory: Path, admitted: Admitted) -> None:
         self._loop = asyncio.get_running_loop()
+        self.admitted = admitted
         self.directory = Path(tempfile.mkdtemp(dir=directory, prefix="worker-"))
         self.flights = self.directory / "flights"
         self.flights.mkdir(mode=0o700)
@@ -86,6 +89,7 @@ class Worker:
         try:
             self._process = self._start(program)
         except OSError as error:
+            admitted.end()
             shutil.rmtree(self.directory, ignore_errors=True)
             raise ServerError(f"no worker could be started: {error}") from error
         self.started: float | None = None
@@ -174,6 +178,7 @@ class Worker:
 
     def close(self) -> None:
         """Release what belongs to an ended worker."""
+        self.admitted.end()
         self._close_requests()
         self._output.close()
         if self._process.stdout is not None:
@@ -183,6 +188,7 @@ class Worker:
     def _start(self, program: Program) -> subprocess.Popen[bytes]:
         environment = {
             **program.environment,
+            keys.VARIABLE: self.admitted.key,
             "ALGOPROF_REPLY_FIFO": str(self._fifo),
             "ALGOPROF_SERVER_PID": str(os.getpid()),
             "ALGOPROF_FLIGHT_DIR": str(self.flights),

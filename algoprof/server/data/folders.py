@@ -4,10 +4,10 @@ import base64
 import binascii
 import contextlib
 import errno
-import hashlib
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -22,6 +22,7 @@ PAGE = 1000
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a planted pipe must not hold up the opening
+_DAY = 24 * 3600.0
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -55,10 +56,21 @@ class Folders:
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(mode=0o700, exist_ok=True)
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for path in root.glob("algo/*/*/temp"):
+            self._forget_old(path.relative_to(root).parts)
 
     def close(self) -> None:
         """Release the root."""
         os.close(self._root)
+
+    def has_session(self, session: str) -> bool:
+        """Whether a call tree has written files."""
+        return (self.root / "session" / session).is_dir()
+
+    def end_session(self, session: str) -> None:
+        """Remove the files of a call tree."""
+        with self.entered(["session"]) as sessions:
+            shutil.rmtree(session, ignore_errors=True, dir_fd=sessions)
 
     @contextlib.contextmanager
     def entered(self, folders: Sequence[str], *, make: bool = False) -> Iterator[int]:
@@ -90,7 +102,7 @@ class Folders:
         Raises:
             Refusal: if it is not there.
         """
-        with _refusing(place.folder), self.entered(place.folders, make=place.on_demand):
+        with refusing(place.folder), self.entered(place.folders, make=place.on_demand):
             pass
 
     def exists(self, place: Place) -> bool:
@@ -121,7 +133,7 @@ class Folders:
         Raises:
             Refusal: if there is no such file.
         """
-        with _refusing(place), self.entered(place.folders) as folder:
+        with refusing(place), self.entered(place.folders) as folder:
             file = os.open(place.name, _FILE, dir_fd=folder)
         known = os.fstat(file)
         if not stat.S_ISREG(known.st_mode):
@@ -141,7 +153,7 @@ class Folders:
         """
         after = _read_marker(marker)
         of_folders = place.kind == "folders"
-        with _refusing(place), self.entered(place.folders) as folder:
+        with refusing(place), self.entered(place.folders) as folder:
             with os.scandir(folder) as found:
                 names = sorted(
                     entry.name
@@ -162,13 +174,40 @@ class Folders:
                     files.append((name, os.stat(name, dir_fd=folder, follow_symlinks=False)))
             return Page((), files, _marker(shown[-1]) if more else "")
 
+    def put(self, unfinished: str, place: Place) -> None:
+        """Put a finished upload in its place, instead of what is there.
+
+        Args:
+            unfinished: its name in the folder for what is unfinished.
+            place: of a file.
+
+        Raises:
+            Refusal: if its folder has gone.
+        """
+        with (
+            refusing(place.folder),
+            self.entered(["unfinished"]) as uploads,
+            self.entered(place.folders, make=place.on_demand) as folder,
+        ):
+            os.rename(unfinished, place.name, src_dir_fd=uploads, dst_dir_fd=folder)
+        if place.folders[0] == "algo" and place.folders[-1] == "temp":
+            self._forget_old(place.folders)
+
+    def _forget_old(self, temporary: Sequence[str]) -> None:
+        """Delete what has lain for a day in a folder for temporary files."""
+        oldest = time.time() - _DAY
+        with contextlib.suppress(OSError), self.entered(temporary) as folder, os.scandir(folder) as found:
+            for entry in found:
+                if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < oldest:
+                    os.unlink(entry.name, dir_fd=folder)
+
     def delete_file(self, place: Place) -> None:
         """Delete a file.
 
         Raises:
             Refusal: if there is none.
         """
-        with _refusing(place), self.entered(place.folders) as folder:
+        with refusing(place), self.entered(place.folders) as folder:
             os.unlink(place.name, dir_fd=folder)
 
     def delete_folder(self, place: Place, *, force: bool) -> int:
@@ -183,7 +222,7 @@ class Folders:
         """
         *above, name = place.folders
         with (
-            _refusing(place),
+            refusing(place),
             self.entered(above) as parent,
             self.entered(place.folders) as folder,
             self.entered(["unfinished"]) as unfinished,
@@ -205,84 +244,13 @@ class Folders:
             return count
 
 
-class Upload:
-    """A file that is being written; nobody sees it before `finish`, and `discard` leaves nothing of it.
-
-    It outlives the death of the server, not that of the machine: nothing waits for the disk.
-
-    Args:
-        folders: where it will lie.
-        place: where in them.
-        limit: bytes that it may have.
-    """
-
-    def __init__(self, folders: Folders, place: Place, limit: int) -> None:
-        self._folders = folders
-        self._place = place
-        self._limit = limit
-        self._name = uuid.uuid4().hex
-        self._size = 0
-        self._md5 = hashlib.md5(usedforsecurity=False)
-        with _refusing(place), folders.entered(["unfinished"]) as unfinished:
-            self._file = os.open(
-                self._name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=unfinished
-            )
-
-    def write(self, block: bytes) -> None:
-        """Add to it.
-
-        Raises:
-            Refusal: if it gets too large, or the disk is full.
-        """
-        self._size += len(block)
-        if self._size > self._limit:
-            raise too_large(self._place, self._limit)
-        self._md5.update(block)
-        rest = memoryview(block)
-        with _refusing(self._place):
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-
-    def finish(self) -> tuple[os.stat_result, str]:
-        """Put the whole file in its place, instead of one that is there, and return what is known of it and its MD5.
-
-        Raises:
-            Refusal: if its folder has gone.
-        """
-        known = os.fstat(self._file)
-        place = self._place
-        with (
-            _refusing(place.folder),
-            self._folders.entered(["unfinished"]) as unfinished,
-            self._folders.entered(place.folders, make=place.on_demand) as folder,
-        ):
-            os.rename(self._name, place.name, src_dir_fd=unfinished, dst_dir_fd=folder)
-        return known, self._md5.hexdigest()
-
-    def discard(self) -> None:
-        """Remove what is not finished."""
-        os.close(self._file)
-        with contextlib.suppress(OSError), self._folders.entered(["unfinished"]) as unfinished:
-            os.unlink(self._name, dir_fd=unfinished)
-
-
-def too_large(place: Place, limit: int) -> Refusal:
-    """Return the refusal of a file over the limit."""
-    return Refusal(
-        413,
-        INVALID_REQUEST,
-        f"{place.uri} would be larger than {limit / 1024**2:g} MiB, this server's limit;"
-        " start it with --max-file MIB for more",
-    )
-
-
 def last_modified(known: os.stat_result) -> str:
     """Return when a file was written, as the official client parses it: with a fraction of the second, and Z."""
     return datetime.fromtimestamp(known.st_mtime, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 @contextlib.contextmanager
-def _refusing(place: Place) -> Iterator[None]:
+def refusing(place: Place) -> Iterator[None]:
     """Turn what the system says of a place into what the caller is told."""
     try:
         yield

@@ -15,8 +15,10 @@ from starlette.types import Receive, Scope, Send
 from algoprof.server import inputs
 from algoprof.server.data.bodies import Body, in_thread
 from algoprof.server.data.digests import Digests
-from algoprof.server.data.folders import Folders, Upload, last_modified, too_large
+from algoprof.server.data.folders import Folders, last_modified
 from algoprof.server.data.paths import USER, Place, is_name, place, segments
+from algoprof.server.data.sessions import Sessions
+from algoprof.server.data.uploads import Upload, too_large
 from algoprof.server.envelopes import INVALID_JSON, INVALID_REQUEST, Json, Refusal
 from algoprof.server.store import Store
 
@@ -44,6 +46,7 @@ class Data:
         self.store = store
         self.limit = limit
         self.digests = Digests()
+        self.sessions = Sessions(folders)
 
     def read_acl(self, where: Place) -> list[str]:
         """Return who may read a folder besides its owner."""

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -74,6 +75,28 @@ def test_or_as_they_are_there(algo, held):
     assert 0 not in first
     held[b"0"].set()
     assert {*first, *(response.index for response in responses)} == {*range(6)}
+
+
+def test_in_a_fork_they_are_refused_at_once(algo, held):
+    held[b"1"] = threading.Event()
+    responses = algo.pipe_many(range(3), 3)
+    assert next(responses).result == 0
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            next(responses)
+        except ConfigurationError as error:
+            os.write(write, str(error).encode())
+            responses.close()
+            weakref.finalize._exitfunc()  # what runs at the exit of a child that has one
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as said:
+        assert "belong to the process that called pipe_many" in said.read()
+    assert os.waitpid(child, 0)[1] == 0
+    held[b"1"].set()
+    assert [response.result for response in responses] == [1, 2]
 
 
 @pytest.mark.parametrize("ordered", [True, False])

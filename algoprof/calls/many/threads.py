@@ -4,6 +4,7 @@ One thread takes the inputs, others call; whoever iterates only waits. What the 
 iterator, so one that is dropped half-way is collected, and ends them.
 """
 
+import os
 import threading
 import time
 import weakref
@@ -21,7 +22,7 @@ from algoprof.calls.many.progress import Progress, progress
 from algoprof.calls.many.throttle import Throttle
 from algoprof.calls.tries import Tries, pause_of_all
 from algoprof.calls.wire.deadlines import Cancellation
-from algoprof.errors import CallError
+from algoprof.errors import CallError, ConfigurationError
 
 T = TypeVar("T")
 _PATIENCE = 2.0  # seconds that closing waits for calls that are given up; one that still connects ends by itself
@@ -32,7 +33,8 @@ class Responses(Generic[T]):
     """What many calls give, as an iterator; made by `Algorithm.pipe_many`. It is a context manager that closes itself.
 
     When it is closed, or an exception such as `KeyboardInterrupt` comes out of it, nothing more is sent, calls that are
-    on their way are given up and recorded as `cancelled`, and going on to iterate gives what was done by then.
+    on their way are given up and recorded as `cancelled`, and going on to iterate gives what was done by then. It
+    belongs to the process that made it: in a fork, iterating raises `ConfigurationError`.
 
     Args:
         inputs: what to call with.
@@ -56,12 +58,18 @@ class Responses(Generic[T]):
         self._work = _Work(iter(inputs), asked, call, tries, self._progress)
         self._outcomes = Outcomes(ordered=asked.ordered)
         self._begun = False
-        self._finalizer = weakref.finalize(self, _end, self._work, self._progress)
+        self._owner = os.getpid()
+        self._finalizer = weakref.finalize(self, _end, self._work, self._progress, self._owner)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Response | T:
+        if self._owner != os.getpid():
+            raise ConfigurationError(
+                "these responses belong to the process that called pipe_many, and this is a fork of it: call pipe_many"
+                " here, or iterate there and hand the results on"
+            )
         try:
             if not self._begun and not self._outcomes.closed:
                 self._begun = True
@@ -86,7 +94,7 @@ class Responses(Generic[T]):
 
     def close(self) -> None:
         """Send nothing more, and give up what is on its way. What is done can still be iterated over."""
-        if self._outcomes.closed:
+        if self._outcomes.closed or self._owner != os.getpid():
             return
         self._outcomes.closed = True
         self._finalizer()
@@ -102,9 +110,10 @@ class Responses(Generic[T]):
             self._outcomes.put(index, outcome)
 
 
-def _end(work: "_Work", shown: Progress) -> None:
-    work.stop()
-    shown.stop()
+def _end(work: "_Work", shown: Progress, owner: int) -> None:
+    if owner == os.getpid():  # in a fork the threads are not there, and their locks may be held for ever
+        work.stop()
+        shown.stop()
 
 
 class _Work:

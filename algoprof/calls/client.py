@@ -6,7 +6,7 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from algoprof.calls.access.platforms import Platform, locate
 from algoprof.calls.algorithms import Algorithm
@@ -148,6 +148,19 @@ class Client:
         return Algorithm(
             at(reference, self.address), self._platform, self._transport, grace=self._grace, retries=self._retries
         )
+
+    def get_algorithm_errors(self, algorithm_id: str) -> Any:
+        """Return the error log of an algorithm as the platform tells it, as the official client does.
+
+        `algo(...).errors()` gives the same rows as `ErrorRecord`.
+
+        Args:
+            algorithm_id: its id, as `algo(...).get_algorithm_id()` gives it, or `OWNER/NAME`.
+
+        Raises:
+            ManagementError: if the platform does not tell.
+        """
+        return self.algo(algorithm_id).get_errors()
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name in NOT_OFFERED:

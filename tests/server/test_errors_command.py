@@ -35,6 +35,8 @@ def test_the_error_log_is_read_and_outlives_its_server(errors, serve, project, t
         assert json.loads(failed.input) == "Zürich"
         assert (late.error_type, late.stack_trace, late.location) == ("TimeoutError", "", "")
         assert late.created_ns >= failed.created_ns
+        rows = caller.get_algorithm_errors(algo.get_algorithm_id())
+        assert [row["request_id"] for row in rows] == [late.request_id, request], "by the official name, too"
         assert "of the 2 errors in its log, 1 ran out of time" in algo.examine()["timeout"].sentence
 
     assert serving.stop() == 0

@@ -287,10 +287,14 @@ class ManagedAlgorithm:
                 manage algorithms.
         """
         name = self._management.algorithm
-        rows = self._management.get("errors")
+        rows = self.get_errors()
         if not isinstance(rows, list):
             raise ManagementError(f"the platform's answer about {name} is no error log", algorithm=name)
         return [record for record in (read_error(name, row) for row in rows) if record is not None]
+
+    def get_errors(self) -> Any:
+        """Return the same as the platform tells it."""
+        return self._management.get("errors")
 
     def examine(
         self,

@@ -225,6 +225,8 @@ def test_compiling_returns_the_log(algo, owned):
         ((200, b"\xff"), "answered 200"),
         ((200, {"error": {"message": "key simVerySecretKey"}}), "key ***"),
         ((200, [1]), "a page was asked for"),
+        ((200, {}), "a page without `results`"),
+        ((200, {"results": None}), "a page without `results`"),
         ((302, b""), "redirects"),
     ],
 )

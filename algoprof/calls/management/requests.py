@@ -91,6 +91,10 @@ class Management:
         page = self.get(*path, query=query)
         if not isinstance(page, dict):
             self._fail(f"answered with {type(page).__name__} where a page was asked for")
+        if not isinstance(page.get("results"), list):
+            self._fail(
+                "answered with a page without `results`, which cannot be read: check that the address is a platform's"
+            )
         return page
 
     def _ask(

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -50,7 +51,8 @@ AlgoResponse = Response
 """The official client's name for it."""
 
 _LONGEST_MESSAGE = 4_000  # characters of a failure's message that are recorded; the error raised has all of them
-_warned: list[str] = []  # what was said already: a platform that sends one bad profile sends many
+_MOST_KINDS = 32  # of flaws that are told; what a flaw says comes from afar
+_warned: set[str] = set()  # kinds that were told already: a platform that sends one bad profile sends many
 
 
 class Attempt:
@@ -167,7 +169,7 @@ class Attempt:
     def _end(self, reply: Reply, *, status: int | None = None, response_bytes: int = 0) -> Call:
         self._ended = True
         if reply.profile_flaw:
-            _warn_once(f"the profile that came home from {self._reference} is not used: {reply.profile_flaw}")
+            _warn_once_of(reply.profile_flaw, f"the profile that came home from {self._reference} is not used")
         call = Call(
             algorithm=str(self._reference),
             started_ns=self._started_ns,
@@ -198,7 +200,9 @@ def _hexadecimal(count: int) -> str:
     return secrets.token_hex(count - 1) + f"{secrets.randbelow(255) + 1:02x}"
 
 
-def _warn_once(sentence: str) -> None:
-    if not _warned:
-        _warned.append(sentence)
-        logging.getLogger("algoprof").warning("%s; this is said once", sentence)
+def _warn_once_of(flaw: str, sentence: str) -> None:
+    """Log a flaw unless one of its kind was: the same words, whatever place, value or number they name."""
+    kind = re.sub(r"^\S*: |'[^']*'|\"[^\"]*\"|[\d,.]+", "", flaw)
+    if kind not in _warned and len(_warned) < _MOST_KINDS:
+        _warned.add(kind)
+        logging.getLogger("algoprof").warning("%s: %s; of this kind it is said once", sentence, flaw)

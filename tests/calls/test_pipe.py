@@ -112,11 +112,14 @@ def test_a_profile_among_what_was_printed_comes_home(platform, algo):
     assert raised.value.call.profile == OPEN, "the server's own is better"
 
 
-def test_a_profile_that_is_not_believed_is_told_once(platform, algo, caplog, monkeypatch):
-    monkeypatch.setattr(attempts, "_warned", [])
-    platform.answers({"result": 1, "metadata": {"duration": 2, "algoprof": {"profile": {"algoprof": 99}}}})
-    assert [algo.pipe(None).call.profile for _ in range(3)] == [None] * 3
-    assert len([one for one in caplog.messages if "made by a newer algoprof" in one]) == 1
+def test_a_profile_that_is_not_believed_is_told_once_for_each_kind_of_flaw(platform, algo, caplog, monkeypatch):
+    monkeypatch.setattr(attempts, "_warned", set())
+    for profile in ({"algoprof": 99}, {"algoprof": 100}, {"other": 1}, {"algoprof": 99}):
+        platform.answers({"result": 1, "metadata": {"duration": 2, "algoprof": {"profile": profile}}})
+        assert algo.pipe(None).call.profile is None
+    told = [one for one in caplog.messages if "is not used" in one]
+    assert ["made by a newer algoprof" in one for one in told] == [True, False], "one of each kind"
+    assert "it has no 'algoprof' key" in told[1]
 
 
 def test_raw_and_void(platform, algo):

@@ -124,6 +124,12 @@ def _unpublished(call: Call) -> str:
     version = parse(call.algorithm).version
     if not version or version == "latest":
         return "without a version the newest public one is meant, and there may be none: try /latestPrivate or a hash"
+    if version == "latestPrivate":
+        return (
+            "latestPrivate is the newest version that was published with private callability, for its owner and the"
+            " organization, and there may be none: `algoprof versions list` shows which there are, and what has no"
+            " version behind its name is the newest public one"
+        )
     if re.fullmatch(r"[0-9a-f]{40}", version):
         return "a hash is for the owner and the organization, and its build must have succeeded"
     return "a version that is not published answers to its hash only, and a partial number finds public ones only"

@@ -205,6 +205,7 @@ def answer_and_check(platform, algo, expected, *, html):
         ("demo/Routes", "try /latestPrivate or a hash"),
         ("demo/Routes/latest", "try /latestPrivate or a hash"),
         ("demo/Routes/1.2.3", "a version that is not published answers to its hash only"),
+        ("demo/Routes/latestPrivate", "published with private callability, .* what has no version behind its name"),
         ("demo/Routes/" + "a1" * 20, "a hash is for the owner"),
     ],
 )

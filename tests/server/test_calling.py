@@ -303,7 +303,10 @@ def test_without_the_key_nothing_is_answered(server, shown, size):
     [
         ("local/nothing", "algorithm algo://local/nothing not found (No such algorithm)"),
         ("local/plain/9.9.9", "algo://local/plain/9.9.9 not found"),
-        ("local/plain/latestPrivate", "not found"),
+        (
+            "local/plain/latestPrivate",
+            "not found (No such algorithm version): every version that this server publishes",
+        ),
         (f"local/plain/{'0' * 40}", "not found"),
     ],
 )

@@ -135,7 +135,8 @@ class Attempt:
     def record(self, answer: Answer | NoAnswer) -> tuple[Call, Reply]:
         """End it with what came, and return its record and what that means."""
         if isinstance(answer, NoAnswer):
-            reply = Reply(answer.outcome, message=answer.reason, retry_after=0.0 if answer.unsent else None)
+            wait = 0.0 if answer.unsent else None
+            reply = Reply(answer.outcome, message=answer.reason, retry_after=wait, lost=answer.lost)
             return self._end(reply, status=answer.status), reply
         reply = read(answer, self._options.output)
         if reply.outcome not in ("ok", "accepted"):

@@ -79,6 +79,11 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float) -> Cal
         case "refused":
             kind, hint = CallRefused, _refusal(call, platform, words)
             sentence = f"{call.algorithm} was refused with HTTP {call.status}: {words}"
+        case "unreachable" | "platform_error" if reply.lost:
+            kind = PlatformUnreachable if call.outcome == "unreachable" else PlatformError
+            what = "see whether that server still runs" if platform.is_loopback else "call again if twice does no harm"
+            sentence = f"the connection to {platform.address} was lost in the middle of the call: {words}"
+            hint = f"{call.algorithm} may have run, or still be running: {what}"
         case "unreachable":
             kind = PlatformUnreachable
             hint = (

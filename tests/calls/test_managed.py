@@ -22,6 +22,8 @@ from algoprof.errors import BuildNotFinished, BuildTimeout, ConfigurationError, 
 
 BUILDS = "/v1/algorithms/demo/Routes/builds"
 VERSIONS = "/v1/algorithms/demo/Routes/versions"
+CLOSED = (0, None)
+"""In place of an answer: the connection is closed."""
 NOT_FOUND = {"error": {"id": "17", "code": 1011, "message": "Build logs not found"}}
 
 
@@ -55,6 +57,9 @@ def owned() -> Iterator[Platform]:
             state.asked.append((self.command, url.path, dict(parse_qsl(url.query)), headers, body))
             waiting = state.answers.get(url.path, [(404, NOT_FOUND)])
             status, content = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+            if (status, content) == CLOSED:
+                self.close_connection = True
+                return
             content = content if isinstance(content, bytes) else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
@@ -236,6 +241,13 @@ def test_what_is_no_answer_is_one_sentence(algo, owned, answer, words):
         algo.get_builds()
     assert words in str(raised.value)
     assert "simVerySecretKey" not in str(raised.value) + repr(vars(raised.value))
+
+
+def test_a_connection_that_breaks_off_is_no_server_to_be_started(owned, algo):
+    owned.will(BUILDS, CLOSED)
+    with pytest.raises(ManagementError, match="broke off the connection: the connection was closed without") as raised:
+        algo.get_builds()
+    assert raised.value.hint == "ask again"
 
 
 def test_nobody_there_is_said_so():

@@ -127,6 +127,15 @@ def test_broken_answers_have_an_outcome(raw_server, make_any_client, script, out
     assert call.wall < 5
 
 
+@pytest.mark.parametrize("begun", [b"", OK + b"Content-Length: 500\r\n\r\n" + BODY])
+def test_a_connection_that_is_lost_in_the_middle_is_told_as_that(raw_server, make_any_client, begun):
+    address = raw_server(sends(begun))
+    with pytest.raises(CallError, match="was lost in the middle of the call") as raised:
+        make_any_client("simKey", address).algo("a/b").pipe(None)
+    assert raised.value.hint == "a/b may have run, or still be running: see whether that server still runs"
+    assert raised.value.retry_after is None
+
+
 def test_an_endless_answer_is_cut(raw_server, make_client, monkeypatch):
     monkeypatch.setattr("algoprof.calls.wire.transport.LARGEST_ANSWER", 1 << 20)
 

@@ -120,6 +120,8 @@ class Management:
         request = Request(self.platform.address + where, query, headers, body, method)
         answer = self._transport.send(request, min(time.monotonic() + timeout, _end.get()))
         if isinstance(answer, NoAnswer):
+            if answer.lost:
+                self._fail(f"broke off the connection: {answer.reason}", status=answer.status, hint="ask again")
             hint = "is the server running? `algoprof serve DIR` starts one" if self.platform.is_loopback else ""
             self._fail(f"cannot be reached: {answer.reason}", status=answer.status, hint=hint)
         return self._value(answer)

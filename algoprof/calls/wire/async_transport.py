@@ -120,16 +120,17 @@ def _no_answer(error: Exception, status: int | None, *, late: bool) -> NoAnswer:
         begun = "no answer had begun" if status is None else "the answer had begun, but not ended"
         return NoAnswer("client_timeout", begun, status)
     if status is not None:
-        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status)
+        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status, lost=True)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):
         return NoAnswer("unreachable", f"TLS failed: {_reason(error)}; if its certificate is your own, pass ca_cert")
     if isinstance(error, httpx.ConnectTimeout):
         return NoAnswer("unreachable", f"no connection within {CONNECT:.0f} s", unsent=True)
     if isinstance(error, httpx.RemoteProtocolError):
         if "disconnected" in str(error):
-            return NoAnswer("unreachable", "the connection was closed without an answer")
+            return NoAnswer("unreachable", "the connection was closed without an answer", lost=True)
         return NoAnswer("platform_error", f"its answer is not HTTP ({type(error).__name__})")
-    return NoAnswer("unreachable", _reason(error), unsent=isinstance(error, httpx.ConnectError))
+    lost = isinstance(error, (httpx.ReadError, httpx.WriteError))
+    return NoAnswer("unreachable", _reason(error), unsent=isinstance(error, httpx.ConnectError), lost=lost)
 
 
 def _reason(error: BaseException) -> str:

@@ -57,12 +57,14 @@ class NoAnswer:
         reason: why, in a few words.
         status: the HTTP status, if at least that came.
         unsent: whether it is certain that nothing was sent, so that it may be sent again.
+        lost: whether there was a connection, and it broke off: what was sent may be under way.
     """
 
     outcome: Outcome
     reason: str
     status: int | None = None
     unsent: bool = False
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class Reply:
     load_ns: int | None = None
     retry_after: float | None = None
     """Seconds after which it may be asked again, for it has certainly not run; None if nothing says so."""
+    lost: bool = False
+    """Whether there was a connection, and it broke off before the answer was whole."""
     profile: Profile | None = None
     profile_flaw: str = ""
     """Why a profile that came along is not believed; empty if none came, or one that is."""

@@ -98,7 +98,7 @@ def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
             return NoAnswer("client_timeout", "the answer had begun, but not ended", status)
         if any(isinstance(cause, TooMuchError) for cause in _causes(error)):
             return too_large
-        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status)
+        return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status, lost=True)
     return answer(status, response.headers, bytes(body), LARGEST_ANSWER)
 
 
@@ -116,7 +116,8 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
     garbled = [cause for cause in causes if isinstance(cause, http.client.HTTPException)]
     if garbled and not isinstance(garbled[-1], http.client.RemoteDisconnected):
         return NoAnswer("platform_error", f"its answer is not HTTP ({type(garbled[-1]).__name__})")
-    return NoAnswer("unreachable", _reason(error), unsent=unsent)
+    proxied = isinstance(error, requests.exceptions.ProxyError)
+    return NoAnswer("unreachable", _reason(error), unsent=unsent, lost=not unsent and not proxied)
 
 
 def _reason(error: BaseException) -> str:

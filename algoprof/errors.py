@@ -315,3 +315,20 @@ class ProjectError(FileProblem):
 
 class ServerError(AlgoprofError, RuntimeError):
     """Why `algoprof serve` cannot start or go on."""
+
+
+class BisectionUndecided(AlgoprofError):  # noqa: N818  (a state of the machine or its network)
+    """Nothing can be found out about requirements just now: the machine or its network failed, not a package.
+
+    Args:
+        sentence: what failed.
+        advice: what to do about it.
+    """
+
+    def __init__(self, sentence: str, advice: "tuple[str, ...]" = ()) -> None:
+        self.sentence = sentence
+        self.advice = advice
+        super().__init__("; ".join((sentence, *advice[:1])))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.sentence, self.advice)

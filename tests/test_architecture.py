@@ -49,6 +49,7 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "delivery": {"errors", "profiles", "recorder", "settings", "exporters"},
     "supervisor": {"_version", "errors", "profiles", "recorder", "sections", "timeouts"},
     "calls": {"_version", "errors", "profiles", "settings", "delivery", "budgets"},
+    "bisection": {"errors", "profiles", "calls", "server"},
 }
 MAY_IMPORT |= {room: {*MAY_IMPORT, "server", "cli", "algoprof"} for room in ("server", "cli", "testing", "algoprof")}
 
@@ -71,6 +72,7 @@ ONLY_IMPORTED_BY = {
     "click": {"cli"},
     "httpx": {"calls"},
     "opentelemetry": {"exporters"},
+    "packaging": {"bisection"},
     "prometheus_client": {"exporters"},
     "requests": {"calls", "cli"},
     "rich": {"cli", "calls"},

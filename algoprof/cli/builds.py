@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from algoprof.cli.build_bisections import bisect
 from algoprof.cli.build_diagnoses import diagnose_build, pin
 from algoprof.cli.build_sources import chosen, source
 from algoprof.cli.build_waits import wait
@@ -23,6 +24,7 @@ def command() -> None:
 command.add_command(diagnose_build, "diagnose")
 command.add_command(wait)
 command.add_command(pin)
+command.add_command(bisect)
 
 
 @command.command("list")

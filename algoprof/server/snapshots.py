@@ -41,7 +41,7 @@ def take(project: Path, directory: Path) -> Snapshot:
         ProjectError: if it is too large, or holds a file that cannot be read.
     """
     try:
-        content = _digest(project)
+        content = digest(project)
         if not (directory / content).exists():
             content = _copy(project, directory)
     except OSError as error:
@@ -72,7 +72,13 @@ def _raise(error: OSError) -> None:
     raise error
 
 
-def _digest(project: Path) -> str:
+def digest(project: Path) -> str:
+    """Return 40 hexadecimal digits that stand for a project's files: their names, contents and whether they can run.
+
+    Raises:
+        ProjectError: if it is too large.
+        OSError: if a file cannot be read.
+    """
     digest = hashlib.sha256()
     for path in _files(project):
         digest.update(f"{path.relative_to(project)}\0{path.stat().st_mode & 0o100}\0".encode(errors="surrogateescape"))
@@ -96,7 +102,7 @@ def _copy(project: Path, directory: Path) -> str:
                 target.symlink_to(path.resolve())
             else:
                 shutil.copy2(path, target)
-        content = _digest(copy)  # of the copy: a file may have changed meanwhile
+        content = digest(copy)  # of the copy: a file may have changed meanwhile
         if not (directory / content).exists():
             copy.rename(directory / content)
     return content

@@ -1,7 +1,17 @@
-"""A project whose algorithm calls another one."""
+"""A project whose algorithm uses the platform: it calls another one, and keeps files."""
+
+import os
 
 import Algorithmia
 
 
-def apply(number):
-    return Algorithmia.client().algo("local/plain").pipe(number).result + 1
+def apply(asked):
+    client = Algorithmia.client()
+    if isinstance(asked, int):
+        return client.algo("local/plain").pipe(asked).result + 1
+    for uri, content in asked.get("put", {}).items():
+        client.file(uri).put(content)
+    told = {uri: client.file(uri).getString() for uri in asked.get("get", [])}
+    if "call" in asked:
+        told["called"] = client.algo("local/plain").pipe(asked["call"]).result
+    return told | {"key": os.environ["ALGORITHMIA_API_KEY"]}

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 print("loading")
@@ -103,6 +105,17 @@ def state():
         "pid": os.getpid(),
         "open": sum(1 for _ in Path("/proc/self/fd").iterdir()),
     }
+
+
+def read(path):
+    """Read from the data API, with what any program finds in its environment."""
+    address, key = os.environ["ALGORITHMIA_API"], os.environ["ALGORITHMIA_API_KEY"]
+    request = urllib.request.Request(address + path, headers={"Authorization": f"Simple {key}"})
+    try:
+        with urllib.request.urlopen(request) as answer:
+            return answer.read().decode()
+    except urllib.error.HTTPError as refused:
+        return refused.headers["X-Error-Message"]
 
 
 def large(mebibytes):

@@ -1,9 +1,11 @@
 """The data API through the official client, unmodified."""
 
+import re
 from pathlib import Path
 
 import pytest
 from Algorithmia.acl import ReadAcl
+from Algorithmia.CLI import CLI
 from Algorithmia.errors import DataApiError
 
 
@@ -89,3 +91,24 @@ def test_permissions_are_kept(client, folder):
 
 def test_the_client_learns_its_name(client):
     assert client.username() == "local"
+
+
+def test_its_command_line_works(client, folder, tmp_path, capsys):
+    command, uri = CLI(), f"data://{folder.path}"
+    (tmp_path / "a.txt").write_text("grüße\n")
+    command.mkdir(uri, client)  # it is there, and that is fine
+    command.cp([str(tmp_path / "a.txt")], uri, client)
+    command.cp([f"{uri}/a.txt"], f"{uri}/b.txt", client)
+    command.cp([f"{uri}/b.txt"], str(tmp_path / "b.txt"), client)
+    assert (tmp_path / "b.txt").read_text() == "grüße\n"
+    assert command.ls(f"{uri}/", client).split() == [f"{folder.path}/a.txt", f"{folder.path}/b.txt"]
+    assert re.fullmatch(r"[-\d]{10} [:\d]{8}   8   \S+/a\.txt\n", command.ls(f"{uri}/a.txt", client, longlist=True))
+    assert f"{folder.path}/\n" in command.ls("data://.my/", client)
+    assert command.ls(None, client).startswith("local/\n")
+    assert command.cat([f"{uri}/*"], client) == "grüße\n" * 2
+    command.rm(f"{uri}/a.txt", client)
+    command.rmdir(uri, client)
+    assert "holds a file" in capsys.readouterr().out
+    command.rmdir(uri, client, force=True)
+    command.mkdir(uri, client)
+    assert command.ls(f"{uri}/", client) == ""

@@ -13,6 +13,8 @@ BLOCK = 1024 * 1024
 PATIENCE = 120.0
 """Seconds in which something must come."""
 
+_DIGITS = 20  # of a length that is worth reading
+
 _Result = TypeVar("_Result")
 
 
@@ -27,7 +29,7 @@ class Body:
         self._chunks = request.stream()
         self._asked_first = request.headers.get("expect", "").lower() == "100-continue"
         length = request.headers.get("content-length", "")
-        self.length = int(length) if length.isdecimal() else None
+        self.length = int(length) if length.isdecimal() and len(length) < _DIGITS else None
         """In bytes, if the request says so."""
 
     async def blocks(self) -> AsyncIterator[bytes]:
@@ -83,3 +85,4 @@ async def in_thread(function: Callable[..., _Result], *arguments: object) -> _Re
     finally:
         if not work.done():
             await asyncio.wait({work})
+            work.exception()  # nobody else asks for it

@@ -50,8 +50,8 @@ class Folders:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for path in (root / "user" / USER, root / "algo"):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in (root, root / "user", root / "user" / USER, root / "algo"):
+            path.mkdir(mode=0o700, exist_ok=True)
         for path in (root / "unfinished", root / "session"):
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(mode=0o700, exist_ok=True)
@@ -235,7 +235,8 @@ class Folders:
                 except OSError as error:
                     if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                         raise
-                    message = f"{place.uri} holds {count} files; delete them first, or all with force=true"
+                    what = f"{count} files" if count != 1 else "a file"
+                    message = f"{place.uri} holds {what}: delete what it holds first, or all with force=true"
                     raise Refusal(400, INVALID_REQUEST, message) from None
                 return 0
             gone = uuid.uuid4().hex  # moved away first: nobody sees it half deleted

@@ -92,7 +92,7 @@ async def _answer(request: Request, data: Data, body: Body) -> Response:
         case "GET" | "HEAD", _:
             return await _get_folder(request, data, where)
         case "PUT", "file":
-            return await _put(data, where, body)
+            return await _put(request, data, where, body)
         case "POST", "folders":
             return await _make(data, where, await _object(body))
         case "PATCH", "files":
@@ -187,7 +187,10 @@ async def _get_folder(request: Request, data: Data, where: Place) -> Response:
     return Json(shown, headers=headers)
 
 
-async def _put(data: Data, where: Place, body: Body) -> Response:
+async def _put(request: Request, data: Data, where: Place, body: Body) -> Response:
+    if request.headers.get("content-encoding", "identity").lower() != "identity" or "content-range" in request.headers:
+        message = "a file is kept as it is sent: send it whole and plain, without Content-Encoding and Content-Range"
+        raise Refusal(400, INVALID_REQUEST, message)
     await in_thread(data.folders.require, where)
     if body.length is not None and body.length > data.limit:
         raise too_large(where, data.limit)

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
 
+def any_recorded(directory: Path) -> bool:
+    """Return whether a worker or its children recorded anything; far cheaper than a thread that reads it.
+
+    Args:
+        directory: the worker's flight directory.
+    """
+    with os.scandir(directory) as files:
+        return any(True for _ in files)
+
+
 def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None = None) -> "Profile | None":
     """Return the profile of a request, or None if the algorithm recorded nothing for it.
 
@@ -24,8 +34,6 @@ def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None =
         pid: the worker's process.
         died_ns: when it was killed, on the monotonic clock; None if it lives.
     """
-    if not any(directory.iterdir()):
-        return None
     from algoprof.profiles.merging import merge_nodes  # noqa: PLC0415  (only where a profile is wanted)
     from algoprof.recorder.directory import flight_files  # noqa: PLC0415
     from algoprof.recorder.families import with_workers  # noqa: PLC0415

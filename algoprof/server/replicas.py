@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
 from algoprof.server.callers import Caller, Callers
-from algoprof.server.flights import profile_of
+from algoprof.server.flights import any_recorded, profile_of
 from algoprof.server.replies import TOO_LARGE, Reply, parse
 from algoprof.server.workers import Exited, Program, ReplyTooLarge, Worker
 
@@ -162,7 +162,7 @@ class Replicas:
         if outcome.end == "timeout":
             await worker.halt()
         outcome.stdout = worker.take_output()
-        if job.profile or outcome.end == "timeout":
+        if (job.profile or outcome.end == "timeout") and any_recorded(worker.flights):
             outcome.profile = await asyncio.to_thread(profile_of, worker.flights, job.request_id, worker.pid, died_ns)
 
     def _idle_worker(self) -> Worker | None:

@@ -272,6 +272,15 @@ def test_tls_is_verified_and_ca_cert_honoured(secure, make_client, monkeypatch):
         assert ended(make_client("simKey", address, False)).outcome == "ok"
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_the_environment_names_are_those_that_count(make_client, monkeypatch, variable):
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, "/no/such/bundle")
+    call = ended(make_client("simKey", "https://no-such-host.invalid"), timeout=20)
+    assert call.outcome == "unreachable"
+    assert "/no/such/bundle" in call.message, "it is looked for before anything is sent"
+
+
 def test_names_that_cannot_be_resolved(make_client):
     call = ended(make_client("simKey", "http://no-such-host.invalid"), timeout=20)
     assert call.outcome == "unreachable"

@@ -1,12 +1,19 @@
-"""One request over the network and back, by `requests`, until a deadline. Raises nothing that a network can do."""
+"""One request over the network and back, by `requests`, until a deadline. Raises nothing that a network can do.
+
+Much of what `Session.request` costs is spent on what our requests have not: cookies, redirects, hooks, files, a netrc.
+They go to the session's adapter, which holds the connections, as they are; what the environment says of proxies and
+certificates is asked of the session each time, as for any request of its own.
+"""
 
 import http.client
 import os
 import time
 from collections.abc import Iterator
-from http.cookiejar import DefaultCookiePolicy
+from functools import lru_cache
+from typing import Any
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 
 from algoprof.calls.access.platforms import Platform
@@ -46,17 +53,7 @@ class Transport:
         try:
             with (
                 until(deadline, 2 * LARGEST_ANSWER),  # a body in small chunks is twice as long on its way
-                self._session.request(
-                    request.method,
-                    request.url,
-                    params=dict(request.parameters),
-                    headers=dict(request.headers),
-                    data=request.body,
-                    verify=self._ca_cert,  # here, for the session's is overruled by REQUESTS_CA_BUNDLE
-                    timeout=(min(left, CONNECT), left),
-                    allow_redirects=False,
-                    stream=True,
-                ) as response,
+                self._sent(request, left) as response,
             ):
                 return _read(response, deadline)
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
@@ -66,20 +63,34 @@ class Transport:
         """Close the connections."""
         self._session.close()
 
+    def _sent(self, request: Request, left: float) -> requests.Response:
+        prepared = requests.PreparedRequest()
+        prepared.method, prepared.body = request.method, request.body or None
+        prepared.url = url = _url(request.url, tuple(request.parameters.items()))
+        length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
+        prepared.headers = CaseInsensitiveDict({**request.headers, **length, "Connection": "keep-alive"})
+        settings: Any = {"verify": self._ca_cert is None or self._ca_cert}
+        if self._session.trust_env:  # asked with what is given, which REQUESTS_CA_BUNDLE does not overrule then
+            settings = self._session.merge_environment_settings(url, {}, None, self._ca_cert, None)
+        adapter = self._session.get_adapter(url)
+        return adapter.send(prepared, **{**settings, "stream": True, "timeout": (min(left, CONNECT), left)})
+
     def _new_session(self) -> requests.Session:
         session = requests.Session()
         adapter = DeadlineAdapter(pool_maxsize=MOST_AT_ONCE)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
-        session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        session.auth = _as_it_is  # else requests replaces the key by what ~/.netrc has
         if self._platform.is_loopback:
             session.trust_env = False  # no proxy reaches this machine's loopback
         return session
 
 
-def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
+@lru_cache(maxsize=256)
+def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
+    """Return the URL with its query, checked and quoted."""
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(address, dict(parameters))
+    return str(prepared.url)
 
 
 def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
@@ -116,8 +127,11 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
     garbled = [cause for cause in causes if isinstance(cause, http.client.HTTPException)]
     if garbled and not isinstance(garbled[-1], http.client.RemoteDisconnected):
         return NoAnswer("platform_error", f"its answer is not HTTP ({type(garbled[-1]).__name__})")
-    proxied = isinstance(error, requests.exceptions.ProxyError)
-    return NoAnswer("unreachable", _reason(error), unsent=unsent, lost=not unsent and not proxied)
+    if type(error) is OSError and error.errno is None:  # no file where the environment says that certificates are
+        return NoAnswer("unreachable", " ".join(str(error).split())[:300])
+    through = not unsent and not isinstance(error, requests.exceptions.ProxyError)
+    lost = through and any(isinstance(cause, ConnectionError) for cause in causes)
+    return NoAnswer("unreachable", _reason(error), unsent=unsent, lost=lost)
 
 
 def _reason(error: BaseException) -> str:

@@ -1,6 +1,5 @@
 """`algoprof builds diagnose` and `pin`: why a build failed, and what one that succeeded has installed."""
 
-import json
 import re
 from pathlib import Path
 from typing import BinaryIO
@@ -12,7 +11,7 @@ from algoprof.cli.build_sources import Source, chosen, source
 from algoprof.cli.inputs import stdin_bytes
 from algoprof.cli.output import Output
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import printable, shortened
+from algoprof.cli.printing import in_json, printable, shortened
 from algoprof.errors import AlgoprofError, LogsUnavailable
 from algoprof.profiles.builds import Build
 
@@ -64,7 +63,7 @@ def diagnose_build(
                 log = ""
     found = diagnose(log, requirements=asked_for, status=build.status if build else "")
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        click.echo(in_json(found.to_json(), indent=2))
     else:
         show_diagnosis(found, build)
 
@@ -99,7 +98,7 @@ def pin(
         found = diagnose(log)
         _check(found, what)
     if as_json:
-        destination.write(json.dumps(dict(found.installed), indent=2) + "\n")
+        destination.write(in_json(dict(found.installed), indent=2) + "\n")
         return
     asked_for = "" if requirements is None else requirements.read_text(encoding="utf-8", errors="replace")
     destination.write(pinned(found.installed, asked_for))

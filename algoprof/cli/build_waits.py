@@ -1,7 +1,6 @@
 """`algoprof builds wait`: a build until it has ended, with a bar where somebody watches."""
 
 import contextlib
-import json
 import statistics
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from algoprof.calls.management.waiting import LONGEST_BUILD, until_ended
 from algoprof.cli.build_diagnoses import show_diagnosis
 from algoprof.cli.build_sources import Source, source
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import complain, printable
+from algoprof.cli.printing import complain, in_json, printable
 from algoprof.errors import BuildTimeout, LogsUnavailable
 from algoprof.profiles.builds import Build
 
@@ -68,7 +67,7 @@ def wait(
             log = ""
     found = diagnose(log, status=build.status)
     if as_json:
-        click.echo(json.dumps({"build": build.resource, "diagnosis": found.to_json()}, indent=2))
+        click.echo(in_json({"build": build.resource, "diagnosis": found.to_json()}, indent=2))
     else:
         show_diagnosis(found, build)
     return 0 if build.status == "succeeded" else 1

@@ -1,6 +1,5 @@
 """`algoprof builds`: how an algorithm's builds went, what their logs say, and what to do about it."""
 
-import json
 from typing import Any
 
 import click
@@ -10,7 +9,7 @@ from algoprof.cli.build_diagnoses import diagnose_build, pin
 from algoprof.cli.build_sources import chosen, source
 from algoprof.cli.build_waits import wait
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import in_json, printable
 from algoprof.profiles.builds import Build
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print what the platform answers, as JSON.")
@@ -37,7 +36,7 @@ def list_builds(algorithm: str, limit: int, where: Where, as_json: bool) -> None
     with source(algorithm, where) as asked:
         builds = asked.builds(limit)
     if as_json:
-        click.echo(json.dumps([build.resource for build in builds], indent=2))
+        click.echo(in_json([build.resource for build in builds], indent=2))
         return
     if not builds:
         click.echo(f"{algorithm} has no builds yet", err=True)
@@ -63,7 +62,7 @@ def show(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> N
     with source(algorithm, where) as asked:
         build = chosen(asked, build_id)
     if as_json:
-        click.echo(json.dumps(build.resource, indent=2))
+        click.echo(in_json(build.resource, indent=2))
         return
     rows = {
         "build": build.id,
@@ -88,7 +87,7 @@ def logs(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> N
     with source(algorithm, where) as asked:
         log = asked.log(build_id or chosen(asked, None).id)
     if as_json:
-        click.echo(json.dumps({"logs": log}, indent=2))
+        click.echo(in_json({"logs": log}, indent=2))
         return
     click.echo(printable(log.rstrip("\n"), keep="\n\t"))
 

@@ -11,10 +11,10 @@ from algoprof.calls.many.batches import CONCURRENCY
 from algoprof.calls.wire.protocol import MOST_AT_ONCE
 from algoprof.cli.call_inputs import given_input
 from algoprof.cli.call_many import call_many
-from algoprof.cli.call_records import in_json, record_of
+from algoprof.cli.call_records import record_of
 from algoprof.cli.output import Output, keep_binary
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import complain
+from algoprof.cli.printing import complain, in_json
 from algoprof.cli.telling import tell, tell_failure
 from algoprof.errors import CallError, CallTimeout
 

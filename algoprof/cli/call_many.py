@@ -12,8 +12,9 @@ import click
 
 from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.attempts import Response
-from algoprof.cli.call_records import in_json, record_of
+from algoprof.cli.call_records import record_of
 from algoprof.cli.output import Output
+from algoprof.cli.printing import in_json
 from algoprof.errors import CallError
 
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes; JSON may be longer as it is written than as it is sent, 10 MiB at most

@@ -1,7 +1,6 @@
 """A call as JSON, for scripts: what `algoprof call --json` prints."""
 
 import base64
-import json
 from dataclasses import fields
 from typing import Any
 
@@ -9,11 +8,6 @@ from algoprof.calls.attempts import Response
 from algoprof.errors import CallError
 from algoprof.profiles import codec
 from algoprof.profiles.calls import Call
-
-
-def in_json(value: object, indent: int | None = None) -> str:
-    """Return a value as JSON, readable in every script."""
-    return json.dumps(value, ensure_ascii=False, indent=indent)
 
 
 def record_of(told: Response | CallError) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`algoprof doctor`: what keeps an algorithm from being called, found by checks rather than by trying."""
 
-import json
 from pathlib import Path
 
 import click
@@ -10,7 +9,7 @@ from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.references import parse
 from algoprof.cli.call_inputs import given_input
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import in_json, printable
 
 _WIDTH = 14  # of the longest check's name
 _EXAMPLES = """\b
@@ -57,7 +56,7 @@ def command(
     with where.client(reference.address) as caller:
         examined = caller.algo(str(reference)).examine(timeout=limit, input=given, requirements=asked_for)
     if as_json:
-        click.echo(json.dumps(examined.to_json(), indent=2))
+        click.echo(in_json(examined.to_json(), indent=2))
     else:
         _show(examined)
     return 1 if examined.wrong else 0

@@ -1,6 +1,5 @@
 """`algoprof errors`: which calls of an algorithm failed in the last seven days, and why."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ import click
 from algoprof.calls.management.error_log import ErrorRecord
 from algoprof.cli.build_sources import source
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import printable, shortened
+from algoprof.cli.printing import in_json, printable, shortened
 
 _LONGEST = 160  # characters of a message
 _LONGEST_TRACE = 4_000
@@ -32,7 +31,7 @@ def command(*, algorithm: str, limit: int, kind: str | None, traces: bool, where
     with source(algorithm, where) as asked:
         found = [error for error in asked.errors() if kind in (None, error.error_type)]
     if as_json:
-        click.echo(json.dumps([error.to_json() for error in found[:limit]], indent=2))
+        click.echo(in_json([error.to_json() for error in found[:limit]], indent=2))
         return
     click.echo(_summary(found, kind), err=True)
     for error in found[:limit]:

@@ -1,10 +1,16 @@
-"""What every command prints with: one sentence for what failed, and foreign texts made harmless and short."""
+"""What every command prints with: one sentence for what failed, JSON, and foreign texts made harmless and short."""
 
+import json
+import re
+import secrets
+import sys
 from contextlib import suppress
 
 import click
 
 _LONGEST_SENTENCE = 2_000
+_STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # what `json` leaves as it is: C1, separators, bidi
+_NOT_JSON = {"-Infinity": "-1e999", "Infinity": "1e999", "NaN": "null"}  # what Python writes, and what JSON can say
 
 
 def complain(sentence: str) -> None:
@@ -12,6 +18,39 @@ def complain(sentence: str) -> None:
     line = shortened(printable(" ".join(sentence.split())), _LONGEST_SENTENCE)
     with suppress(OSError):
         click.echo(f"algoprof: error: {line or 'it failed without a word'}", err=True)
+
+
+def in_json(value: object, indent: int | None = None) -> str:
+    """Return a value as JSON, readable in every script.
+
+    A number that is too large for a float, as a platform's `1e400`, is written as `1e999`, which JSON can say and
+    scripts read as the largest there is, or as infinite. What could steer a terminal is escaped.
+
+    Args:
+        value: a JSON value, as `json` reads and writes it.
+        indent: spaces for each level; None for one line.
+
+    >>> in_json({"city": "Zürich", "worst": float("inf"), "word": "Infinity"})
+    '{"city": "Zürich", "worst": 1e999, "word": "Infinity"}'
+    """
+    try:
+        return _encodable(value, indent)
+    except ValueError:
+        mark = secrets.token_hex(16)
+        text = _encodable(json.loads(json.dumps(value), parse_constant=lambda name: mark + name), indent)
+        for name, written in _NOT_JSON.items():
+            text = text.replace(f'"{mark}{name}"', written)
+        return text
+
+
+def _encodable(value: object, indent: int | None) -> str:
+    """Return JSON that stdout can show, else with escapes: it need not be UTF-8, which has no lone surrogates."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False, indent=indent)
+    return _STEERING.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def printable(text: str, keep: str = "") -> str:

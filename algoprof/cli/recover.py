@@ -1,6 +1,5 @@
 """`algoprof recover`: the profiles of programs that nobody watched, found where they left their flight files."""
 
-import json
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +8,7 @@ import click
 
 from algoprof.cli import fates
 from algoprof.cli.output import Output
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import in_json, printable
 from algoprof.cli.programs import ended, profile_of, unfinished
 from algoprof.errors import AlgoprofError, ProfileFileError
 from algoprof.exporters.text import render
@@ -59,7 +58,7 @@ def command(place: Path | None, every: bool, as_json: bool, output: Path | None)
     known = Fates()
     if as_json or output is not None:
         profiles = [_as_json(*one, None if output is not None else known) for one in chosen]
-        destination.write(json.dumps(profiles if every else profiles[0], indent=None if output else 2) + "\n")
+        destination.write(in_json(profiles if every else profiles[0], indent=None if output else 2) + "\n")
         if not as_json and output is not None:
             click.echo(f"saved {printable(str(output))}, of {_headline(*chosen[0], known)}")
         return

@@ -1,6 +1,5 @@
 """`algoprof report`: a saved profile or a flight file, for reading or for scripts."""
 
-import json
 import os
 import stat
 import sys
@@ -11,7 +10,7 @@ from typing import Literal
 import click
 
 from algoprof.cli.output import Output
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import in_json, printable
 from algoprof.errors import AlgoprofError, ProfileFileError
 from algoprof.exporters.formats.collapsed import collapsed
 from algoprof.exporters.text import render
@@ -49,7 +48,7 @@ def command(file: Path, form: str, output: Path | None) -> None:
     destination = Output(output)
     found = _read(file)
     if form == "json":
-        destination.write(json.dumps(_as_json(found), indent=2) + "\n")
+        destination.write(in_json(_as_json(found), indent=2) + "\n")
     elif form == "collapsed":
         destination.write(_collapsed(file, found))
     else:

@@ -1,7 +1,6 @@
 """What `algoprof run` does on Linux: it has a program supervised, reports on it, and ends as that did."""
 
 import errno
-import json
 import os
 import resource
 import shlex
@@ -15,7 +14,7 @@ import click
 
 from algoprof.cli.endings import as_json, as_text, profiles, unrecorded
 from algoprof.cli.output import Output
-from algoprof.cli.printing import complain
+from algoprof.cli.printing import complain, in_json
 from algoprof.errors import AlgoprofError
 from algoprof.profiles.codec import to_json
 from algoprof.profiles.tree import Profile
@@ -84,7 +83,7 @@ def run(
         return _OURS
     if saved is not None:
         _save(ending, timeout, saved)
-    told = [json.dumps(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
+    told = [in_json(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
     _tell("\n".join(told), report)
     if ending.timed_out:
         return _TIMED_OUT
@@ -110,7 +109,7 @@ def _save(ending: Ending, timeout: float | None, saved: Output) -> None:
     found = profiles(ending, timeout)
     try:
         if found:
-            saved.write(json.dumps(to_json(found[0])) + "\n")
+            saved.write(in_json(to_json(found[0])) + "\n")
         else:
             complain(f"--output: there is no profile to save: {unrecorded(ending)}")
     except AlgoprofError as error:

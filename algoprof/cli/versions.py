@@ -1,6 +1,5 @@
 """`algoprof versions`: which there are, how each was built, and publishing the next one."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -10,7 +9,7 @@ import click
 from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.references import parse
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import in_json, printable
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print what the platform answers, as JSON.")
 _algorithm = click.argument("algorithm", metavar="OWNER/NAME")
@@ -32,7 +31,7 @@ def list_versions(*, algorithm: str, limit: int, published: bool | None, where: 
     with _asked(algorithm, where) as algo:
         found = list(islice(algo.versions(min(limit, 50), published=published), limit))
     if as_json:
-        click.echo(json.dumps([version.resource for version in found], indent=2))
+        click.echo(in_json([version.resource for version in found], indent=2))
         return
     if not found:
         click.echo(f"{algorithm} has no such versions", err=True)
@@ -53,7 +52,7 @@ def logs(*, algorithm: str, version: str, where: Where, as_json: bool) -> None:
     with _asked(algorithm, where) as algo:
         log = algo.version_logs(version)
     if as_json:
-        click.echo(json.dumps({"logs": log}, indent=2))
+        click.echo(in_json({"logs": log}, indent=2))
         return
     click.echo(printable(log.rstrip("\n"), keep="\n\t"))
 
@@ -79,7 +78,7 @@ def publish(*, algorithm: str, part: str, notes: str, first: bool, where: Where,
             click.echo(f"the build failed; `algoprof builds diagnose {algorithm}` says why", err=True)
             return 1
         published = algo.publish(version_type=part, release_notes=notes)
-    click.echo(json.dumps(published.resource, indent=2) if as_json else printable(str(published)))
+    click.echo(in_json(published.resource, indent=2) if as_json else printable(str(published)))
     return 0
 
 

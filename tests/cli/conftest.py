@@ -38,6 +38,8 @@ class Platform:
     address = ""
 
     def __init__(self) -> None:
+        self.written: Callable[[bytes], bytes] = lambda body: body
+        """What of an answer's JSON goes over the wire."""
         self.answer: Callable[[str, dict[str, str], bytes], tuple[int, Any]] = lambda path, headers, body: (
             200,
             {"result": json.loads(body), "metadata": {"content_type": "json", "duration": 0.25, "stdout": "printed\n"}},
@@ -53,7 +55,7 @@ def platform(monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
         def do_POST(self) -> None:
             received = self.rfile.read(int(self.headers["Content-Length"]))
             status, answer = state.answer(self.path, {k.lower(): v for k, v in self.headers.items()}, received)
-            body = json.dumps(answer).encode()
+            body = state.written(json.dumps(answer).encode())
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))

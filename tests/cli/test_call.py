@@ -117,6 +117,22 @@ def test_a_closed_stdout_is_refused_before_the_call(algoprof, platform):
     assert algoprof("call", "demo/Routes", "--data", "1", "--output", "x", preexec_fn=closed).returncode == 0
 
 
+def refusing_constants(name):
+    raise AssertionError(f"{name} is not JSON")
+
+
+def test_what_is_printed_is_json_whatever_numbers_and_characters_come(algoprof, platform):
+    platform.answer = lambda *_: result(["Infinity", float("inf"), -float("inf"), "\ud800", "ü\x9b\u202e"])
+    platform.written = lambda body: body.replace(b"Infinity,", b"1e400,")  # JSON, unlike what Python writes
+    for options, encoding in (([], "ascii"), (["--json"], "utf-8")):
+        done = algoprof("call", "demo/Routes", "--data", "1", *options, env={"PYTHONIOENCODING": encoding})
+        assert done.returncode == 0, done.stderr
+        assert not set(done.stdout) & {"\x9b", "\u202e"}, "nor does it steer a terminal"
+        read = json.loads(done.stdout, parse_constant=refusing_constants)
+        read = read["result"] if options else read
+        assert read == ["Infinity", float("inf"), -float("inf"), "\ud800", "ü\x9b\u202e"]
+
+
 def test_a_stderr_that_takes_nothing_is_no_failure(algoprof, platform):
     with Path("/dev/full").open("w") as full:
         command = [sys.executable, "-m", "algoprof", "call", "demo/Routes", "--data", "1"]

@@ -15,7 +15,7 @@ demo: $(VENV)/.installed ## build, call, time, scrape and kill a real algorithm
 
 test: $(VENV)/.installed-dev servers check ## everything that must hold, in minutes
 	@echo "==> running the tests"
-	@$(PYTHON_IN_VENV) -m pytest $(PYTEST_FLAGS)
+	@$(PYTHON_IN_VENV) -m pytest --numprocesses=3 --no-loadscope-reorder $(PYTEST_FLAGS)
 
 test-full: PYTEST_FLAGS += --full
 test-full: test ## the same suite at full counts

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ def pytest_configure() -> None:
     for name in list(os.environ):
         if name.startswith(_OURS) and name not in _KEPT:
             del os.environ[name]
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the many processes of the tests would compile us again and again
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -44,8 +46,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the tests that wait for a long program come last: it runs while the others do."""
-    items.sort(key=lambda item: item.get_closest_marker("begun_early") is not None)
+    """Let the long tests come first: beside them the others run, and none is left alone at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give a file's tests to one process, for their fixtures' sake; those of `tests/server` share a server."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "tests/server" if nodeid.startswith("tests/server/") else nodeid.partition("::")[0]
+
+    return ByFile(config, log)
 
 
 # A shell's background jobs ignore these, and children would inherit it.
@@ -53,6 +67,22 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+
+
+def _end(number: int, frame: Any, *, tests: int = os.getpid()) -> None:
+    """End as at a Ctrl-C, with the processes of side-by-side tests and all that was started; in a fork, just end."""
+    if os.getpid() != tests:
+        signal.signal(number, signal.SIG_DFL)
+        signal.raise_signal(number)
+    signal.signal(number, lambda *_: None)  # whoever ends a whole group tells each of it twice
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in children.read_text().split():
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
+    raise KeyboardInterrupt
+
+
+signal.signal(signal.SIGTERM, _end)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,49 +94,6 @@ def _hermetic_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         patch.setenv("ALGOPROF_FLIGHT_DIR", str(home / "flight"))
         patch.setenv("ALGOPROF_ACCOUNTS", str(home / "accounts"))
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def begun_early(
-    request: pytest.FixtureRequest, _hermetic_session: None, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
-    """Begin the programs of the mark `begun_early` with the first test; `begun_early(command)` waits for one to end.
-
-    Each runs once, at a low priority: the tests that run meanwhile go first. A mark's `command` is a function that
-    takes pytest's configuration and an empty folder, and returns what to run. One that has failed runs once more where
-    its test does.
-    """
-    begun = {}
-
-    def begin(command: Callable[..., list[str]]) -> None:
-        folder = tmp_path_factory.mktemp("begun")
-        with (folder / "output").open("wb") as output:
-            process = subprocess.Popen(
-                ["nice", "-n", "10", *command(request.config, folder)],
-                cwd=request.config.rootpath,
-                start_new_session=True,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        begun[command] = process, folder / "output"
-
-    def wait(command: Callable[..., list[str]]) -> subprocess.CompletedProcess[str]:
-        if begun[command][0].returncode:  # waited for before
-            begin(command)
-        process, output = begun[command]
-        process.wait()
-        return subprocess.CompletedProcess(process.args, process.returncode, output.read_text(errors="replace"))
-
-    for command in {
-        mark.kwargs["command"] for item in request.session.items for mark in item.iter_markers("begun_early")
-    }:
-        begin(command)
-    yield wait
-    for process, _ in begun.values():
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,9 @@
 """The test tools themselves."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,38 @@ def test_under_ci_a_missing_program_is_a_failure(inner, monkeypatch):
     result = inner.runpytest_subprocess()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*needs the program no-such-program*"])
+
+
+@pytest.mark.parametrize("beside", ["--numprocesses=0", "--numprocesses=2"])
+def test_a_sigterm_ends_the_tests_and_what_they_started(inner, beside):
+    inner.makepyfile(
+        """
+        import pathlib
+        import subprocess
+
+        import pytest
+
+        @pytest.fixture
+        def program():
+            with subprocess.Popen(["sleep", "1000"]) as started:
+                yield started.pid
+                started.kill()
+
+        def test_it(program):
+            pathlib.Path("started").write_text(f"{program}\\n")
+            subprocess.run(["sleep", "1000"])
+        """
+    )
+    tests = inner.popen([sys.executable, "-m", "pytest", beside], stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT)
+    started = inner.path / "started"
+    while not (started.exists() and started.read_text().endswith("\n")):
+        assert tests.poll() is None, tests.stdout.read()
+        time.sleep(0.01)
+    tests.terminate()
+    said = tests.communicate()[0].decode()
+    assert tests.returncode == pytest.ExitCode.INTERRUPTED, said
+    assert "KeyboardInterrupt" in said
+    assert not Path("/proc", started.read_text().strip()).exists()
 
 
 def test_a_test_sees_none_of_the_callers_settings(run_python, monkeypatch):

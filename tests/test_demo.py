@@ -15,7 +15,10 @@ from algoprof import Profile
 ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-m", "algoprof", "demo", "--timeout", "3"]
 
-pytestmark = pytest.mark.timeout(300)  # it builds an environment from the package index
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(300),  # it builds an environment from the package index
+]
 
 
 def processes_below(folder: Path) -> list[str]:
@@ -39,17 +42,17 @@ def own_tmp(tmp_path, monkeypatch) -> Path:
     return folder
 
 
-def shown(config: pytest.Config, folder: Path) -> list[str]:
-    """Return the command that runs the demo in a folder."""
-    (folder / "tmp").mkdir()
-    own = {"TMPDIR": "tmp", "XDG_DATA_HOME": "data", "ALGOPROF_FLIGHT_DIR": "flight"}
-    variables = [f"{name}={folder / below}" for name, below in own.items()]
-    return ["env", *variables, *COMMAND, "--output", str(folder / "shown.algoprof")]
-
-
-@pytest.mark.begun_early(command=shown)
-def test_the_demo_shows_it_all_and_leaves_nothing_behind(begun_early):
-    done = begun_early(shown)
+def test_the_demo_shows_it_all_and_leaves_nothing_behind(tmp_path, own_tmp):
+    saved = tmp_path / "shown.algoprof"
+    done = subprocess.run(
+        [*COMMAND, "--output", str(saved)],
+        check=False,
+        cwd=tmp_path,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     text = done.stdout
     assert done.returncode == 0, text
     assert "Traceback" not in text
@@ -74,7 +77,6 @@ def test_the_demo_shows_it_all_and_leaves_nothing_behind(begun_early):
     # The merged tree, on the page and in the file.
     for section in ("apply", "load", "distances", "construct", "improve", "exchange"):
         assert re.search(rf"^ +{section}  ", text, re.MULTILINE), section
-    saved = Path(done.args[-1])
     merged = Profile.load(saved)
     assert merged.outcome == "merged"
     assert merged.runs == len(outcomes)
@@ -88,8 +90,8 @@ def test_the_demo_shows_it_all_and_leaves_nothing_behind(begun_early):
     assert '  algoprof_call_timeouts_total{algorithm="demo/Routes",side="server"} 1.0' in text
     assert '  algoprof_call_timeout_seconds{algorithm="demo/Routes"} 3.0' in text
 
-    assert processes_below(saved.parent / "tmp") == []
-    assert list((saved.parent / "tmp").iterdir()) == []
+    assert processes_below(own_tmp) == []
+    assert list(own_tmp.iterdir()) == []
 
 
 def test_kept_up_it_serves_until_it_is_interrupted(tmp_path, own_tmp):

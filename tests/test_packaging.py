@@ -20,51 +20,41 @@ def modules() -> set[str]:
     return {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.py")}
 
 
-def built_and_installed(_config, folder: Path) -> list[str]:
-    """Copy the files that git knows or would add; return what builds an sdist and a wheel, and installs that."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    for name in subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0"):
-        if name and (ROOT / name).exists():
-            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / "source" / name, follow_symlinks=False)
-    script = """
-        "$1" -m build --no-isolation --outdir "$2/built" "$2/source"
-        "$1" -m venv --without-pip "$2/environment"
-        "$1" -m pip --python "$2/environment/bin/python" install -qq --constraint constraints.txt "$2"/built/*.whl
-    """
-    return ["sh", "-ec", script, "sh", sys.executable, str(folder)]
-
-
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.timeout(300),  # it installs from the package index
-    pytest.mark.begun_early(command=built_and_installed),
 ]
 
 
 @pytest.fixture(scope="module")
-def made(begun_early) -> Path:
-    """A folder with `source`; with the sdist and the wheel built from it; and with the wheel installed, no extras."""
-    done = begun_early(built_and_installed)
-    assert done.returncode == 0, done.stdout
-    return Path(done.args[-1])
-
-
-@pytest.fixture(scope="module")
-def sources(made) -> Path:
+def sources(tmp_path_factory) -> Path:
     """A copy of the files that git knows or would add."""
-    return made / "source"
+    folder = tmp_path_factory.mktemp("source")
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0"):
+        if name and (ROOT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    return folder
 
 
 @pytest.fixture(scope="module")
-def built(made) -> Path:
+def built(sources, tmp_path_factory) -> Path:
     """A folder with the sdist, and with the wheel built from it."""
-    return made / "built"
+    folder = tmp_path_factory.mktemp("built")
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(sources))
+    return folder
 
 
 @pytest.fixture(scope="module")
-def installed(made) -> Path:
+def installed(built, tmp_path_factory) -> Path:
     """The folder of programs of a fresh environment with the wheel in it, and no extras."""
-    return made / "environment" / "bin"
+    folder = tmp_path_factory.mktemp("environment")
+    (wheel,) = built.glob("*.whl")
+    run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
+    run(*pip, "install", "-qq", "--constraint", str(ROOT / "constraints.txt"), str(wheel))
+    return folder / "bin"
 
 
 def run(*command: str, status: int = 0) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -39,19 +40,23 @@ OTHER = "python" if backend == "native" else "native"
 needs_compiled = pytest.mark.skipif(backend != "native", reason="records with the writer in Python")
 
 
-def other_writers_tests(config, _folder):
-    """Return the command that has the other writer pass the same tests."""
-    full = ["--full"] if config.getoption("--full") else []
-    pytest_here = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not begun_early"]
-    return ["env", f"ALGOPROF_WRITER={OTHER}", *pytest_here, *full, *SAME_TESTS]
-
-
-@pytest.mark.begun_early(command=other_writers_tests)
+@pytest.mark.long
 @pytest.mark.timeout(600)
-def test_the_other_writer_passes_the_same_tests(begun_early):
+def test_the_other_writer_passes_the_same_tests(request):
     if OTHER == "native" and not list((ROOT / "algoprof" / "recorder").glob("_native*.so")):
         pytest.skip("the compiled writer is not built here")
-    done = begun_early(other_writers_tests)
+    this = "test_the_other_writer_passes_the_same_tests"
+    full = ["--full"] if request.config.getoption("--full") else []
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", f"not {this}", *full, *SAME_TESTS],
+        check=False,
+        cwd=ROOT,
+        env=os.environ | {"ALGOPROF_WRITER": OTHER},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-4000:]
 
 

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,40 +85,42 @@ class Serving:
         return status
 
 
-_BEGUN = pytest.StashKey[Serving]()
+def _copy(name: str, directory: Path) -> Path:
+    """Copy one of the projects in `projects/`, so that no test writes among the sources, and return where it is."""
+    return shutil.copytree(PROJECTS / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start the server that many tests share: while it builds, others run."""
-    wanted = any("server" in getattr(item, "fixturenames", ()) and _is_here(item) for item in session.items)
-    if wanted and not session.config.option.collectonly:
-        folder = Path(tempfile.mkdtemp(prefix="algoprof-tests-"))
-        directories = [_copy(name, folder) for name in ("plain", "classic", "adk", "traced", "caller", "broken")]
-        env = {"XDG_DATA_HOME": str(folder / "home"), "ALGOPROF_FLIGHT_DIR": str(folder / "flight")}
-        session.config.stash[_BEGUN] = Serving(folder / "data", *directories, env=env)
+@pytest.fixture(scope="session", autouse=True)
+def _begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving | None]:
+    """Start the server that many tests share with the first of this folder: while it builds, the others run."""
+    if not any("server" in getattr(item, "fixturenames", ()) and _is_here(item) for item in request.session.items):
+        yield None
+        return
+    folder = tmp_path_factory.mktemp("server")
+    directories = [_copy(name, folder) for name in ("plain", "classic", "adk", "traced", "caller", "broken")]
+    env = {"XDG_DATA_HOME": str(folder / "home"), "ALGOPROF_FLIGHT_DIR": str(folder / "flight")}
+    serving = Serving(folder / "data", *directories, env=env, options=["--parent", str(os.getpid())])
+    yield serving
+    serving.stop()
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Stop the server, if the tests have not, and remove what it left."""
-    serving = config.stash.get(_BEGUN, None)
-    if serving is not None:
-        serving.stop()
-        shutil.rmtree(serving.data.parent)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let these come early, as they stay together, and those that need no shared server first: meanwhile it builds."""
+    places = [place for place, item in enumerate(items) if _is_here(item)]
+    ours = sorted((items[place] for place in places), key=lambda item: "server" in getattr(item, "fixturenames", ()))
+    for place, item in zip(places, ours, strict=True):
+        item.add_marker("long")
+        items[place] = item
 
 
 def _is_here(item: pytest.Item) -> bool:
     return item.path.is_relative_to(Path(__file__).parent)
 
 
-def _copy(name: str, directory: Path) -> Path:
-    """Copy one of the projects in `projects/`, so that no test writes among the sources, and return where it is."""
-    return shutil.copytree(PROJECTS / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-
-
 @pytest.fixture(scope="session")
-def server(request: pytest.FixtureRequest) -> Iterator[Serving]:
+def server(_begun: Serving) -> Iterator[Serving]:
     """A server that hosts one project of each kind and one that calls another, and knows the failed `demo/Broken`."""
-    serving = request.config.stash[_BEGUN].wait()
+    serving = _begun.wait()
     assert serving.address, serving.said
     yield serving
     assert serving.stop() == 0, serving.said

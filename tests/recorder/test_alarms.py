@@ -159,14 +159,14 @@ def test_who_wants_no_warnings_gets_none():
 @needs_compiled
 def test_the_programs_own_alarms_and_dumps_are_its_own():
     own = textwrap.dedent("""
-        import faulthandler, signal
+        import ctypes, faulthandler, signal, algoprof.runs  # which takes a while; the alarms are for what comes then
         signal.signal(signal.SIGALRM, lambda *_: print("alarm", flush=True))
         signal.setitimer(signal.ITIMER_REAL, 0.6)
         faulthandler.dump_traceback_later(0.7, exit=False)
     """)
     program = started("time.sleep(0.75); ctypes.PyDLL(None).usleep(100_000)", before=own, stderr=subprocess.PIPE)
     out, errors = program.communicate(timeout=30)
-    assert out.splitlines()[1:] == ["alarm"]
+    assert out.splitlines().count("alarm") == 1
     assert errors.count("Timeout (0:00:00.700000)!") == 1
     assert errors.count("has used 80 %") == 1
 

@@ -1,5 +1,8 @@
 """The data API as an algorithm uses it, with the client and the key that it finds where it runs."""
 
+import os
+import time
+
 import pytest
 
 
@@ -27,6 +30,16 @@ def test_its_own_folders_have_a_short_name_inside(server):
     assert listed == {"folders": [{"name": "perm"}, {"name": "temp"}]}
     outside = server.get("/v1/data/.algo/temp/a")
     assert (outside.status_code, "write data://.algo/OWNER/NAME/temp" in outside.text) == (400, True)
+
+
+def test_what_has_lain_in_temp_for_a_day_goes_with_the_next_that_comes(server):
+    url = f"{server.address}/v1/data/.algo/demo/Adk/temp"
+    for name in ("old", "young"):
+        assert server.session.put(f"{url}/{name}", data=b"x").status_code == 200
+    yesterday = time.time() - 25 * 3600
+    os.utime(server.data / "files" / "algo" / "demo" / "Adk" / "temp" / "old", (yesterday, yesterday))
+    assert server.session.put(f"{url}/next", data=b"x").status_code == 200
+    assert [file["filename"] for file in server.session.get(url).json()["files"]] == ["next", "young"]
 
 
 def test_a_session_is_shared_by_a_call_tree_and_gone_at_its_end(server):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from algoprof.calls.async_client import AsyncClient
     from algoprof.calls.attempts import AlgoResponse
     from algoprof.calls.client import client
+    from algoprof.calls.data.acl import Acl, AclType, ReadAcl
+    from algoprof.calls.data.conversions import register_converter
     from algoprof.calls.official.instrumented import instrument
     from algoprof.calls.official.module import ADK as ADK
     from algoprof.calls.official.module import algo as algo
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from algoprof.settings import configure
 
 __all__ = [
+    "Acl",
+    "AclType",
     "AlgoResponse",
     "AlgoprofError",
     "AsyncClient",
@@ -42,6 +46,7 @@ __all__ = [
     "Node",
     "OutputType",
     "Profile",
+    "ReadAcl",
     "Run",
     "__version__",
     "budget",
@@ -52,22 +57,27 @@ __all__ = [
     "instrument",
     "profile",
     "propagate",
+    "register_converter",
     "section",
     "snapshot",
 ]
 
 _LAZY = {
+    "Acl": "algoprof.calls.data.acl",
+    "AclType": "algoprof.calls.data.acl",
     "AlgoResponse": "algoprof.calls.attempts",
     "AsyncClient": "algoprof.calls.async_client",
     "Node": "algoprof.profiles.tree",
     "OutputType": "algoprof.calls.options",
     "Profile": "algoprof.profiles.tree",
+    "ReadAcl": "algoprof.calls.data.acl",
     "capture_calls": "algoprof.calls.recording",
     "client": "algoprof.calls.client",
     "configure": "algoprof.settings",
     "flush": "algoprof.delivery",
     "instrument": "algoprof.calls.official.instrumented",
     "propagate": "algoprof.propagation",
+    "register_converter": "algoprof.calls.data.conversions",
 }
 
 _OFFICIAL = ("ADK", "Handler", "algo", "apiAddress", "apiKey", "dir", "file", "getDefaultClient", "handler")

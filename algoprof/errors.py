@@ -79,7 +79,46 @@ class ApiError(AlgoprofError):
 
 
 class DataApiError(ApiError):
-    """The data API does not do what it was asked; the official client's name for it."""
+    """The data API does not do what it was asked; the official client's name for it.
+
+    Args:
+        sentence: what happened, as `str()` shows it, without the hint.
+        uri: the file or folder, such as `data://.my/photos/cat.jpg`; empty if it is about none.
+        status: the HTTP status; None without an answer.
+        code: the platform's error code; None without one.
+        message: the platform's own words, else the sentence.
+        hint: what to do next; empty where nobody knows.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        uri: str = "",
+        status: int | None = None,
+        code: int | None = None,
+        message: str = "",
+        hint: str = "",
+    ) -> None:
+        self.sentence = sentence
+        self.uri = uri
+        self.status = status
+        self.code = code
+        self.message = message or sentence
+        self.hint = hint
+        AlgoprofError.__init__(self, f"{sentence}; {hint}" if hint else sentence)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        told = ("uri", "status", "code", "message", "hint")
+        return _data_api_error, (type(self), self.sentence, {name: getattr(self, name) for name in told})
+
+
+def _data_api_error(kind: type[DataApiError], sentence: str, told: "dict[str, Any]") -> DataApiError:
+    return kind(sentence, **told)
+
+
+class DataTimeout(DataApiError, TimeoutError):  # noqa: N818  (the name of an event, as TimeoutError is)
+    """The data API took too long: nothing moved any more, or the time that was given is over."""
 
 
 class NotOffered(AlgoprofError, NotImplementedError):  # noqa: N818  (a fact, not a failure)

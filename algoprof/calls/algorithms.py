@@ -7,6 +7,9 @@ from typing import Literal, Never, TypeVar, overload
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.asking import Asking
 from algoprof.calls.attempts import Attempt, Response
+from algoprof.calls.data.conversions import CONVERTERS
+from algoprof.calls.data.objects import Data
+from algoprof.calls.data.uploads import destination, prepare
 from algoprof.calls.management.managed import ManagedAlgorithm
 from algoprof.calls.many.batches import CONCURRENCY, checked
 from algoprof.calls.many.threads import Responses
@@ -46,8 +49,9 @@ class Algorithm(Asking, ManagedAlgorithm, OfficialMethods):
         Asking.__init__(self, reference, platform, grace=grace, retries=retries)
         ManagedAlgorithm.__init__(self, reference, platform, transport)
         self._transport = transport
+        self._data = Data(platform, transport)
 
-    def pipe(self, input: object) -> Response:  # noqa: A002  (the name that the official client gives it)
+    def pipe(self, input: object, *, upload: bool | str = False) -> Response:  # noqa: A002  (the name that the official client gives it)
         """Call the algorithm and wait for what it gives.
 
         The wait ends at the timeout plus the client's grace, whatever the network does. Within a run with a budget,
@@ -55,9 +59,15 @@ class Algorithm(Asking, ManagedAlgorithm, OfficialMethods):
 
         Args:
             input: `str` goes as text, `bytes` go as binary, all else as JSON.
+            upload: True makes files of what JSON cannot say (bytes, NumPy arrays, pandas tables, paths, open files,
+                what `register_converter` was told of), of texts over 1 MiB, and of all of an input over 10 MiB, and
+                sends their `data://` URIs in their place. A file is named for what it holds, and sent once. They go to
+                `data://.my/algoprof_uploads`, or the folder whose URI stands here. It happens before the call, and
+                takes none of its timeout.
 
         Raises:
             InputRefused: if the input cannot be sent; it names the element.
+            DataApiError: if a part of it cannot be made a file, or cannot be stored.
             AlgorithmException: if the algorithm failed.
             CallTimeout: if the time ran out; a `CallOutOfBudget`, which is a `BudgetExceeded` too, if the run around it
                 has none left, and nothing was sent.
@@ -65,10 +75,14 @@ class Algorithm(Asking, ManagedAlgorithm, OfficialMethods):
             PlatformUnreachable: if nothing answers.
             PlatformError: if the platform failed.
         """
+        where = destination(upload)
+        given: object = input
+        if where is not None:
+            given = self._data.run(prepare(self._data.operations, input, where, CONVERTERS))
         tries = Tries(self._options, self._retries)
         while True:
             try:
-                return self._attempt(input, tries)
+                return self._attempt(given, tries)
             except CallError as error:
                 pause = tries.pause(error)
                 if pause is None:

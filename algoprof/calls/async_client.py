@@ -10,6 +10,11 @@ from algoprof.calls.access.platforms import Platform
 from algoprof.calls.asking import Asking
 from algoprof.calls.attempts import Attempt, Response
 from algoprof.calls.client import at, located
+from algoprof.calls.data.async_objects import AsyncDataDirectory, AsyncDataFile
+from algoprof.calls.data.conversions import CONVERTERS
+from algoprof.calls.data.objects import AsyncData
+from algoprof.calls.data.uploads import destination, prepare
+from algoprof.calls.data.uris import parse as parse_uri
 from algoprof.calls.many.batches import CONCURRENCY
 from algoprof.calls.many.batches import checked as checked_batch
 from algoprof.calls.many.tasks import AsyncResponses
@@ -70,6 +75,7 @@ class AsyncClient:
             api_key, api_address, ca_cert, bearer_token, grace, data=data, account=account
         )
         self._transport = _transport(self._platform, trusted)
+        self._data = AsyncData(self._platform, self._transport)
         self._grace = float(grace)
         self._retries = checked(retries)
 
@@ -103,6 +109,31 @@ class AsyncClient:
             at(reference, self.address), self._platform, self._transport, grace=self._grace, retries=self._retries
         )
 
+    def file(self, dataUrl: str) -> AsyncDataFile:  # noqa: N803  (the official name)
+        """Return a file of the data API; whether it is there is not asked.
+
+        Args:
+            dataUrl: `data://OWNER/COLLECTION/FILE`, where `.my` is the caller, or that of another connector.
+
+        Raises:
+            ConfigurationError: if it names none.
+        """
+        uri = parse_uri(dataUrl)
+        if not uri.names:
+            raise ConfigurationError(f"{dataUrl!r} is no file: it looks like data://.my/COLLECTION/FILE")
+        return AsyncDataFile(self._data, uri)
+
+    def dir(self, dataUrl: str) -> AsyncDataDirectory:  # noqa: N803
+        """Return a folder of the data API; whether it is there is not asked.
+
+        Args:
+            dataUrl: `data://OWNER/COLLECTION`, or that of another connector.
+
+        Raises:
+            ConfigurationError: if it names none.
+        """
+        return AsyncDataDirectory(self._data, parse_uri(dataUrl))
+
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         await self._transport.close()
@@ -132,20 +163,27 @@ class AsyncAlgorithm(Asking):
     ) -> None:
         super().__init__(reference, platform, grace=grace, retries=retries)
         self._transport = transport
+        self._data = AsyncData(platform, transport)
 
-    async def pipe(self, input: object) -> Response:  # noqa: A002  (the name that the official client gives it)
+    async def pipe(self, input: object, *, upload: bool | str = False) -> Response:  # noqa: A002  (the name that the official client gives it)
         """Call the algorithm and wait for what it gives, as `Algorithm.pipe` does; cancelled, it is given up.
 
         Args:
             input: `str` goes as text, `bytes` go as binary, all else as JSON.
+            upload: whether, or where, files are made of what cannot be sent as it is, as `Algorithm.pipe` does.
 
         Raises:
             CallError: if it gives nothing; the same kinds as `Algorithm.pipe`.
+            DataApiError: if a part of the input cannot be made a file, or cannot be stored.
         """
+        where = destination(upload)
+        given: object = input
+        if where is not None:
+            given = await self._data.run(prepare(self._data.operations, input, where, CONVERTERS))
         tries = Tries(self._options, self._retries)
         while True:
             try:
-                return await self._attempt(input, tries)
+                return await self._attempt(given, tries)
             except CallError as error:
                 pause = tries.pause(error)
                 if pause is None:

@@ -12,10 +12,11 @@ from typing import Any, Self
 from algoprof.budgets import budget
 from algoprof.calls import failures, recording
 from algoprof.calls.access.platforms import Platform
+from algoprof.calls.data.uploads import Prepared
 from algoprof.calls.options import Options
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import retry_after
-from algoprof.calls.wire.inputs import Flaw, encode
+from algoprof.calls.wire.inputs import UPLOAD, Flaw, encode
 from algoprof.calls.wire.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read, without_key
 from algoprof.profiles.calls import Call
 
@@ -50,6 +51,7 @@ class Response:
 AlgoResponse = Response
 """The official client's name for it."""
 
+_REGISTER = "say with algoprof.register_converter how to make a file of it"
 _LONGEST_MESSAGE = 4_000  # characters of a failure's message that are recorded; the error raised has all of them
 _MOST_KINDS = 32  # of flaws that are told; what a flaw says comes from afar
 _warned: set[str] = set()  # kinds that were told already: a platform that sends one bad profile sends many
@@ -91,6 +93,7 @@ class Attempt:
         self._trace_id = _hexadecimal(16)
         self._span_id = _hexadecimal(8)
         self.request_bytes = 0
+        self._uploads = self._upload_bytes = 0
         self._token = recording.started(str(reference), self._options.timeout)
         self._ended = False
 
@@ -106,6 +109,9 @@ class Attempt:
     def request(self, value: object) -> Request:
         """Return what is to be sent.
 
+        Args:
+            value: the input, or what was prepared of one.
+
         Raises:
             InputRefused: if the input cannot be sent.
             CallOutOfBudget: if nothing remains of the budget.
@@ -113,8 +119,12 @@ class Attempt:
         if not self._in_budget:
             call = self._end(Reply("not_sent", message="nothing remains of the budget"))
             raise failures.out_of_budget(call, self._budget)
-        body = encode(value)
+        prepared = value if isinstance(value, Prepared) else Prepared(value)
+        self._uploads, self._upload_bytes = prepared.uploads, prepared.upload_bytes
+        body = encode(prepared.input)
         if isinstance(body, Flaw):
+            if prepared is value:  # uploading was not the way out
+                body = Flaw(body.sentence, body.hint.replace(UPLOAD, _REGISTER))
             call = self._end(Reply("not_sent", message=body.sentence))
             raise failures.input_refused(call, body)
         self.request_bytes = len(body.data)
@@ -190,6 +200,8 @@ class Attempt:
             span_id=int(self._span_id, 16),
             attempt=self._number,
             cut=self._cut,
+            uploads=self._uploads,
+            upload_bytes=self._upload_bytes,
             profile=reply.profile,
         )
         recording.ended(self._token, call)

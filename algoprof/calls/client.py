@@ -10,6 +10,11 @@ from typing import Any, NoReturn, Self
 
 from algoprof.calls.access.platforms import Platform, locate
 from algoprof.calls.algorithms import Algorithm
+from algoprof.calls.data.files import DataFile
+from algoprof.calls.data.folders import DataDirectory
+from algoprof.calls.data.local import SCHEME, LocalDataDirectory, LocalDataFile
+from algoprof.calls.data.objects import Data
+from algoprof.calls.data.uris import parse as parse_uri
 from algoprof.calls.official.methods import NOT_OFFERED, refusing
 from algoprof.calls.references import Reference, parse
 from algoprof.calls.retries import Retries, checked
@@ -118,6 +123,7 @@ class Client:
         self._transport = transport
         self._grace = grace
         self._retries = retries
+        self._data = Data(platform, transport)
 
     def __repr__(self) -> str:
         return f"<Client of {self.address}>"
@@ -161,6 +167,40 @@ class Client:
             ManagementError: if the platform does not tell.
         """
         return self.algo(algorithm_id).get_errors()
+
+    def file(self, dataUrl: str, cleanup: bool = True) -> DataFile | LocalDataFile:  # noqa: ARG002, N803  (the official signature)
+        """Return a file of the data API; whether it is there is not asked.
+
+        Args:
+            dataUrl: `data://OWNER/COLLECTION/FILE`, where `.my` is the caller; that of another connector, such as
+                `s3://...`; or `file://...`, one of this machine.
+            cleanup: what the official client knows; what is fetched to be read is always removed here.
+
+        Raises:
+            ConfigurationError: if it names none.
+
+        >>> client("simKey", "http://127.0.0.1:8080").file("data://.my/photos/cat.jpg")
+        <DataFile data://.my/photos/cat.jpg>
+        """
+        if dataUrl.startswith(SCHEME):
+            return LocalDataFile(self, dataUrl)
+        uri = parse_uri(dataUrl)
+        if not uri.names:
+            raise ConfigurationError(f"{dataUrl!r} is no file: it looks like data://.my/COLLECTION/FILE")
+        return DataFile(self._data, uri)
+
+    def dir(self, dataUrl: str) -> DataDirectory | LocalDataDirectory:  # noqa: N803  (the official name)
+        """Return a folder of the data API; whether it is there is not asked.
+
+        Args:
+            dataUrl: `data://OWNER/COLLECTION`, that of another connector, or `file://...`, one of this machine.
+
+        Raises:
+            ConfigurationError: if it names none.
+        """
+        if dataUrl.startswith(SCHEME):
+            return LocalDataDirectory(self, dataUrl)
+        return DataDirectory(self._data, parse_uri(dataUrl))
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name in NOT_OFFERED:

@@ -43,6 +43,8 @@ class Call:
         span_id: the span that the caller sent along, 64 bits: the parent of the remote run.
         attempt: which attempt it was, from 1; each has a record of its own.
         cut: whether its timeout is what the run around it had left, and less than was asked for.
+        uploads: how many files of the data API stand in its input in place of what it was called with.
+        upload_bytes: bytes that were sent for them before it; what the platform had already was not sent again.
         profile: the remote sections, where they came home.
     """
 
@@ -64,6 +66,8 @@ class Call:
     span_id: int = 0
     attempt: int = 1
     cut: bool = False
+    uploads: int = 0
+    upload_bytes: int = 0
     profile: Profile | None = None
 
     @property

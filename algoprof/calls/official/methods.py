@@ -15,8 +15,8 @@ _ADMINISTRATION = frozenset(
         "get_user_errors", "invite_to_org", "report_insights", "scms", "username",
     )
 )  # fmt: skip
-NOT_OFFERED = _ADMINISTRATION | {"dir", "file"}
-"""Methods of the official client that ours has not: for administrators and tools, and the data API."""
+NOT_OFFERED = _ADMINISTRATION
+"""Methods of the official client that ours has not: for administrators and tools."""
 
 
 def refusing(call: str) -> Callable[..., NoReturn]:

@@ -1,10 +1,12 @@
 """What `import algoprof as Algorithmia` finds beside our own names: the official client's module, as callers use it."""
 
 import sys
-from typing import Any
 
 from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.client import Client, client
+from algoprof.calls.data.files import DataFile
+from algoprof.calls.data.folders import DataDirectory
+from algoprof.calls.data.local import LocalDataDirectory, LocalDataFile
 from algoprof.errors import NotOffered
 
 apiKey: str | None = None  # noqa: N816  (the official name)
@@ -28,12 +30,17 @@ def algo(algoRef: str) -> Algorithm:  # noqa: N803
     return getDefaultClient().algo(algoRef)
 
 
-def file(dataUrl: str) -> Any:  # noqa: N803
-    """Return a file of the data API, with the default client."""
+def file(dataUrl: str) -> DataFile | LocalDataFile:  # noqa: N803
+    """Return a file of the data API, with the default client.
+
+    >>> import algoprof as Algorithmia
+    >>> Algorithmia.file("data://.my/photos/cat.jpg").getName()
+    'cat.jpg'
+    """
     return getDefaultClient().file(dataUrl)
 
 
-def dir(dataUrl: str) -> Any:  # noqa: A001, N803
+def dir(dataUrl: str) -> DataDirectory | LocalDataDirectory:  # noqa: A001, N803
     """Return a folder of the data API, with the default client."""
     return getDefaultClient().dir(dataUrl)
 

@@ -5,11 +5,12 @@ TLS, sending and each byte of the answer.
 """
 
 import asyncio
+import math
 import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sized
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
@@ -19,6 +20,7 @@ from algoprof.calls.access.platforms import Platform
 from algoprof.calls.wire.answers import answer, over
 from algoprof.calls.wire.deadlines import CONNECT
 from algoprof.calls.wire.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
+from algoprof.calls.wire.streams import Sink, Source
 
 
 class AsyncTransport:
@@ -37,26 +39,41 @@ class AsyncTransport:
         self._session: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    async def send(self, request: Request, deadline: float) -> Answer | NoAnswer:
-        """Send a request and read its answer, until a moment of `time.monotonic`."""
+    async def send(
+        self, request: Request, deadline: float, *, sink: Sink | None = None, idle: float = math.inf
+    ) -> Answer | NoAnswer:
+        """Send a request and read its answer, until a moment of `time.monotonic`.
+
+        Args:
+            request: what to send; a source is read in the event loop.
+            deadline: when all of it is to be over; `math.inf` for no limit, where there is one for `idle`.
+            sink: where the body goes, if it takes it; an answer's `body` is empty then.
+            idle: seconds that may pass with nothing sent or read.
+
+        Raises:
+            LocalProblem: if a source or a sink raised it.
+        """
         left = deadline - time.monotonic()
         if left <= 0:
             return NoAnswer("client_timeout", "the deadline had passed before it was sent")
         status: int | None = None
+        moving = None if idle == math.inf else idle
+        body, length = (request.body, {}) if isinstance(request.body, bytes) else _streamed(request.body)
         try:
             async with (
-                asyncio.timeout(left),
+                asyncio.timeout(None if left == math.inf else left),
                 self._here().stream(
                     request.method,
                     request.url,
                     params=dict(request.parameters),
-                    headers=dict(request.headers),
-                    content=request.body,
+                    headers={**request.headers, **length},
+                    content=body,
+                    timeout=httpx.Timeout(moving, connect=CONNECT, pool=None),
                     extensions={"trace": _Handshake()},
                 ) as response,
             ):
                 status = response.status_code
-                return await _read(response)
+                return await _read(response, sink)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             return _no_answer(error, status, late=time.monotonic() >= deadline)
 
@@ -105,20 +122,38 @@ def _verified(ca_cert: str | bool | None) -> ssl.SSLContext | bool:
         return ssl.create_default_context(capath=ca_cert)
 
 
-async def _read(response: httpx.Response) -> Answer | NoAnswer:
+def _streamed(source: Source) -> tuple[AsyncIterator[bytes], dict[str, str]]:
+    """Return a body piece by piece, and the header that says how long it is, where that is known."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for piece in source:
+            yield piece
+
+    return pieces(), {"Content-Length": str(len(source))} if isinstance(source, Sized) else {}
+
+
+async def _read(response: httpx.Response, sink: Sink | None) -> Answer | NoAnswer:
     """Read an answer, as it is on the wire."""
-    body = bytearray()
+    body, status = bytearray(), response.status_code
+    headers = {name.lower(): text for name, text in response.headers.items()}
+    if sink is not None and not sink.takes(status, headers):
+        sink = None
     async for chunk in response.aiter_raw():
+        if sink is not None:
+            sink.write(chunk)
+            continue
         body += chunk
         if len(body) > LARGEST_ANSWER:
-            return over(LARGEST_ANSWER, response.status_code)
-    return answer(response.status_code, response.headers, bytes(body), LARGEST_ANSWER)
+            return over(LARGEST_ANSWER, status)
+    return answer(status, headers, bytes(body), LARGEST_ANSWER) if sink is None else Answer(status, headers, b"")
 
 
 def _no_answer(error: Exception, status: int | None, *, late: bool) -> NoAnswer:
     if late:
         begun = "no answer had begun" if status is None else "the answer had begun, but not ended"
         return NoAnswer("client_timeout", begun, status)
+    if isinstance(error, (httpx.ReadTimeout, httpx.WriteTimeout)):
+        return NoAnswer("client_timeout", "nothing moved any more", status)
     if status is not None:
         return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status, lost=True)
     if any(isinstance(cause, ssl.SSLError) for cause in _causes(error)):

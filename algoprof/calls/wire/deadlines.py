@@ -2,13 +2,15 @@
 
 The timeouts of requests start anew with every read, so a server that sends a byte now and then could hold a caller
 for ever. Here every operation on the socket gets what is left until the deadline. What is read is counted as well:
-headers, chunk sizes and trailers may be as endless as a body.
+headers, chunk sizes and trailers may be as endless as a body. A body of any size has no deadline of its own: for it
+there is a time that may pass with nothing moving.
 """
 
 import http.client
 import io
 import math
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, ProxyManager
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+from urllib3.util import wait_for_read
 
 from algoprof.calls.wire.names import addresses
 
@@ -36,9 +39,11 @@ class TooMuchError(OSError):
 class _Exchange:
     """What one request and its answer may take."""
 
-    def __init__(self, deadline: float, largest: float) -> None:
+    def __init__(self, deadline: float, largest: float, idle: float) -> None:
         self.deadline = deadline
+        self.idle = idle
         self.unread = largest
+        self.answered_early = False
         self.cancelled = False
         self.sock: socket.socket | None = None  # what it waits for
 
@@ -97,17 +102,18 @@ _cancellation: ContextVar[Cancellation | None] = ContextVar("cancellation", defa
 
 
 @contextmanager
-def until(deadline: float, largest: float = math.inf) -> Iterator[None]:
+def until(deadline: float, largest: float = math.inf, *, idle: float = math.inf) -> Iterator[None]:
     """Give whatever is sent and read within, in this thread, a time and a size.
 
     Args:
         deadline: a moment of `time.monotonic`.
         largest: bytes read at most.
+        idle: seconds that may pass with nothing sent or read.
 
     Raises:
         concurrent.futures.CancelledError: if the `Cancellation` around it has been cancelled.
     """
-    exchange = _Exchange(deadline, largest)
+    exchange = _Exchange(deadline, largest, idle)
     cancellation = _cancellation.get()
     if cancellation is not None:
         cancellation.begin(exchange)
@@ -145,7 +151,14 @@ def remaining(sock: socket.socket | None = None) -> float:
     left = exchange.deadline - time.monotonic()
     if left <= 0:
         raise TimeoutError("the deadline has passed")
-    return left
+    return min(left, exchange.idle)
+
+
+def allow(size: int) -> None:
+    """Let so many bytes more be read: those of a body that is handed on do not add up."""
+    exchange = _exchange.get()
+    if exchange is not None:
+        exchange.unread += size
 
 
 def _count(size: int) -> None:
@@ -205,6 +218,13 @@ class _Response(http.client.HTTPResponse):
         super().__init__(sock, *args, **options)
         self.fp = io.BufferedReader(_Reader(self.fp.detach(), sock))
 
+    def begin(self) -> None:
+        """Read the status and the headers; after an answer that came too early the connection is of no more use."""
+        super().begin()
+        exchange = _exchange.get()
+        if exchange is not None and exchange.answered_early:
+            self.will_close = True
+
 
 class _Connection(HTTPConnection):
     response_class = _Response
@@ -241,7 +261,29 @@ class _Connection(HTTPConnection):
         view = memoryview(data)
         for start in range(0, len(view), _SLICE):
             self.sock.settimeout(remaining(self.sock))
-            super().send(view[start : start + _SLICE])
+            if _answers_already(self.sock):
+                raise BrokenPipeError("it answers before it was told all")  # which urllib3 takes to go on and read
+            try:
+                super().send(view[start : start + _SLICE])
+            except (BrokenPipeError, ConnectionResetError) as error:  # the answer may have come before
+                _note_early()
+                raise BrokenPipeError(*error.args) from error
+
+
+def _answers_already(sock: socket.socket) -> bool:
+    """Return whether a server that is sent a body has refused it before its end. TLS has more to say than answers."""
+    exchange = _exchange.get()
+    if exchange is None or exchange.idle == math.inf or isinstance(sock, ssl.SSLSocket):
+        return False
+    if wait_for_read(sock, timeout=0):
+        exchange.answered_early = True
+    return exchange.answered_early
+
+
+def _note_early() -> None:
+    exchange = _exchange.get()
+    if exchange is not None:
+        exchange.answered_early = True
 
 
 class _SecureConnection(_Connection, HTTPSConnection):

@@ -9,7 +9,8 @@ LARGEST = 10 * 1024 * 1024
 """Bytes that the platform takes at most."""
 
 TEXT, BINARY, JSON = "text/plain", "application/octet-stream", "application/json"
-_UPLOAD = "upload it through the data API and send its data:// path"
+UPLOAD = "pass upload=True, which makes it a file of the data API and sends its data:// path"
+"""What an input may need that is too large or no JSON."""
 _PLAIN = "send plain dicts, lists, texts and numbers"
 _DEEPEST = 2_000  # levels looked at, twice what `json` writes under Python's own limit
 _LONGEST_INT = 13_300  # bits; Python refuses to print an int of over 4,300 digits
@@ -50,16 +51,20 @@ def encode(value: object) -> Body | Flaw:
     >>> encode({"frames": [1, float("nan")]})
     Flaw(sentence='input["frames"][1]: nan is not JSON', hint='send a finite number or None')
     """
-    if isinstance(value, str):
-        body = _text(value)
-    elif isinstance(value, (bytes, bytearray, memoryview)):
-        body = Body(BINARY, bytes(value))
-    else:
-        body = _json(value)
+    body = of_any_size(value)
     if isinstance(body, Body) and len(body.data) > LARGEST:
         size = f"the input is {len(body.data):,} bytes long, and the platform takes {LARGEST:,} (10 MiB)"
-        return Flaw(size, _UPLOAD)
+        return Flaw(size, UPLOAD)
     return body
+
+
+def of_any_size(value: object) -> Body | Flaw:
+    """Return an input as it would be sent if the platform took any number of bytes, or what keeps it from that."""
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return Body(BINARY, bytes(value))
+    return _json(value)
 
 
 def _text(value: str) -> Body | Flaw:
@@ -108,7 +113,7 @@ class _Element:
 
     def path(self) -> str:
         """Write the Python that leads to the element, the middle of a long path left out."""
-        steps = [_step(element.key) for element in (self, *self.ancestors()) if element.above][::-1]
+        steps = [step(element.key) for element in (self, *self.ancestors()) if element.above][::-1]
         if len(steps) > 2 * _SHOWN_STEPS:
             steps = [*steps[:_SHOWN_STEPS], "[...]", *steps[-_SHOWN_STEPS:]]
         return "input" + "".join(steps)
@@ -195,11 +200,11 @@ def _wrong_leaf(value: object) -> tuple[str, str]:
         case None | str() | int() | float():
             return "", ""
         case bytes() | bytearray() | memoryview():
-            hint = f"send the bytes alone, encode them as base64, or {_UPLOAD}"
+            hint = f"send the bytes alone, encode them as base64, or {UPLOAD}"
         case set() | frozenset():
             hint = "make it a list"
         case _:
-            hint = f"send its .tolist(), or {_UPLOAD}" if hasattr(type(value), "tolist") else f"{_PLAIN}, or {_UPLOAD}"
+            hint = f"send its .tolist(), or {UPLOAD}" if hasattr(type(value), "tolist") else f"{_PLAIN}, or {UPLOAD}"
     return f"{_kind(value)} is not JSON-serializable", hint
 
 
@@ -208,7 +213,12 @@ def _kind(value: object) -> str:
     return type(value).__name__[:80]
 
 
-def _step(key: object) -> str:
+def step(key: object) -> str:
+    """Write the Python that leads from a container to an element of it.
+
+    >>> step("frames") + step(3)
+    '["frames"][3]'
+    """
     match key:
         case str():
             shown = json.dumps(key if len(key) <= 60 else key[:60] + "...", ensure_ascii=False)

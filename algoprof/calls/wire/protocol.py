@@ -13,6 +13,7 @@ from algoprof.calls.access.platforms import Platform
 from algoprof.calls.options import Options, OutputType
 from algoprof.calls.references import Reference
 from algoprof.calls.wire.inputs import Body
+from algoprof.calls.wire.streams import Source
 from algoprof.profiles.calls import Outcome
 from algoprof.profiles.codec import from_json
 from algoprof.profiles.inband import extract
@@ -30,12 +31,12 @@ _LONGEST_TIME = 10**7  # seconds; whatever says more is no measurement
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A call as it goes over the wire; its headers hold the key, so they are never shown."""
+    """A request as it goes over the wire; its headers hold the key, so they are never shown."""
 
     url: str
     parameters: Mapping[str, str]
     headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(repr=False)
+    body: bytes | Source = field(repr=False)
     method: str = "POST"
 
 

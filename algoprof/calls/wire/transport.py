@@ -6,9 +6,10 @@ certificates is asked of the session each time, as for any request of its own.
 """
 
 import http.client
+import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from functools import lru_cache
 from typing import Any
 
@@ -18,10 +19,13 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.wire.answers import answer, over
-from algoprof.calls.wire.deadlines import CONNECT, DeadlineAdapter, TooMuchError, until
+from algoprof.calls.wire.deadlines import CONNECT, DeadlineAdapter, TooMuchError, allow, until
 from algoprof.calls.wire.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
+from algoprof.calls.wire.streams import PIECE, Sink
 
-_CHUNK = 64 * 1024
+_WITH_BODY = ("POST", "PUT", "PATCH")
+_WIRE_BYTES = 8
+"""Bytes on the wire that a byte of a body may cost: in chunks of one byte each it costs six."""
 
 
 class Transport:
@@ -39,11 +43,20 @@ class Transport:
         self._ca_cert = ca_cert
         self._session, self._owner = self._new_session(), os.getpid()
 
-    def send(self, request: Request, deadline: float) -> Answer | NoAnswer:
+    def send(
+        self, request: Request, deadline: float, *, sink: Sink | None = None, idle: float = math.inf
+    ) -> Answer | NoAnswer:
         """Send a request and read its answer, until a moment of `time.monotonic`.
+
+        Args:
+            request: what to send.
+            deadline: when all of it is to be over; `math.inf` for no limit, where there is one for `idle`.
+            sink: where the body goes, if it takes it; an answer's `body` is empty then.
+            idle: seconds that may pass with nothing sent or read.
 
         Raises:
             concurrent.futures.CancelledError: if the `Cancellation` around it has been cancelled.
+            LocalProblem: if a source or a sink raised it.
         """
         if self._owner != os.getpid():  # forked: the connections belong to the parent
             self._session, self._owner = self._new_session(), os.getpid()
@@ -52,10 +65,10 @@ class Transport:
             return NoAnswer("client_timeout", "the deadline had passed before it was sent")
         try:
             with (
-                until(deadline, 2 * LARGEST_ANSWER),  # a body in small chunks is twice as long on its way
-                self._sent(request, left) as response,
+                until(deadline, 2 * LARGEST_ANSWER, idle=idle),  # a body in small chunks is twice as long on its way
+                self._sent(request, left, idle) as response,
             ):
-                return _read(response, deadline)
+                return _read(response, deadline, sink)
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError, ValueError) as error:
             return _no_answer(error, deadline)
 
@@ -63,17 +76,20 @@ class Transport:
         """Close the connections."""
         self._session.close()
 
-    def _sent(self, request: Request, left: float) -> requests.Response:
+    def _sent(self, request: Request, left: float, idle: float) -> requests.Response:
         prepared = requests.PreparedRequest()
-        prepared.method, prepared.body = request.method, request.body or None
+        body: Any = request.body or None
+        prepared.method, prepared.body = request.method, body
         prepared.url = url = _url(request.url, tuple(request.parameters.items()))
-        length = {"Content-Length": str(len(request.body))} if request.body or request.method == "POST" else {}
+        length = {"Content-Length": str(len(body))} if isinstance(body, Sized) else {}  # else it goes in chunks
+        if body is None and request.method in _WITH_BODY:
+            length = {"Content-Length": "0"}
         prepared.headers = CaseInsensitiveDict({**request.headers, **length, "Connection": "keep-alive"})
         settings: Any = {"verify": self._ca_cert is None or self._ca_cert}
         if self._session.trust_env:  # asked with what is given, which REQUESTS_CA_BUNDLE does not overrule then
             settings = self._session.merge_environment_settings(url, {}, None, self._ca_cert, None)
         adapter = self._session.get_adapter(url)
-        return adapter.send(prepared, **{**settings, "stream": True, "timeout": (min(left, CONNECT), left)})
+        return adapter.send(prepared, **{**settings, "stream": True, "timeout": (min(left, CONNECT), min(left, idle))})
 
     def _new_session(self) -> requests.Session:
         session = requests.Session()
@@ -93,14 +109,21 @@ def _url(address: str, parameters: tuple[tuple[str, str], ...]) -> str:
     return str(prepared.url)
 
 
-def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
+def _read(response: requests.Response, deadline: float, sink: Sink | None) -> Answer | NoAnswer:
     """Read an answer, as it is on the wire."""
     body = bytearray()
     status = response.status_code
     too_large = over(LARGEST_ANSWER, status)
     response.raw.enforce_content_length = True  # urllib3 before 2 takes a part for the whole
+    headers = {name.lower(): text for name, text in response.headers.items()}
+    if sink is not None and not sink.takes(status, headers):
+        sink = None
     try:
-        for chunk in response.raw.stream(_CHUNK, decode_content=False):
+        for chunk in response.raw.stream(PIECE, decode_content=False):
+            if sink is not None:
+                sink.write(chunk)
+                allow(_WIRE_BYTES * len(chunk))
+                continue
             body += chunk
             if len(body) > LARGEST_ANSWER:
                 return too_large
@@ -109,8 +132,10 @@ def _read(response: requests.Response, deadline: float) -> Answer | NoAnswer:
             return NoAnswer("client_timeout", "the answer had begun, but not ended", status)
         if any(isinstance(cause, TooMuchError) for cause in _causes(error)):
             return too_large
+        if _timed_out(error):
+            return NoAnswer("client_timeout", "the answer had begun, and then nothing more came", status)
         return NoAnswer("platform_error", f"its answer broke off ({_reason(error)})", status, lost=True)
-    return answer(status, response.headers, bytes(body), LARGEST_ANSWER)
+    return answer(status, headers, bytes(body), LARGEST_ANSWER) if sink is None else Answer(status, headers, b"")
 
 
 def _no_answer(error: Exception, deadline: float) -> NoAnswer:
@@ -124,6 +149,8 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
         return NoAnswer("unreachable", f"TLS failed: {_reason(error)}; if its certificate is your own, pass ca_cert")
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return NoAnswer("unreachable", f"no connection within {CONNECT:.0f} s", unsent=True)
+    if not unsent and _timed_out(error):
+        return NoAnswer("client_timeout", "nothing moved any more")
     garbled = [cause for cause in causes if isinstance(cause, http.client.HTTPException)]
     if garbled and not isinstance(garbled[-1], http.client.RemoteDisconnected):
         return NoAnswer("platform_error", f"its answer is not HTTP ({type(garbled[-1]).__name__})")
@@ -132,6 +159,10 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
     through = not unsent and not isinstance(error, requests.exceptions.ProxyError)
     lost = through and any(isinstance(cause, ConnectionError) for cause in causes)
     return NoAnswer("unreachable", _reason(error), unsent=unsent, lost=lost)
+
+
+def _timed_out(error: BaseException) -> bool:
+    return any(isinstance(cause, TimeoutError) and cause.errno is None for cause in _causes(error))
 
 
 def _reason(error: BaseException) -> str:

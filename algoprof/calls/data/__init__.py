@@ -1,0 +1,1 @@
+"""The data API: files and folders on the platform, and inputs that are too much for a call."""

@@ -16,6 +16,7 @@ from algoprof.errors import AlgoprofError
 _COMMANDS = {
     "builds": "Show how an algorithm's builds went, why one failed, and what to pin.",
     "call": "Call an algorithm and show how much of its timeout it used.",
+    "data": "List, read, write and delete files of the platform.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
     "doctor": "Check access and settings of an algorithm one by one, and say what is wrong.",
     "errors": "Show which calls of an algorithm failed in the last seven days, and why.",

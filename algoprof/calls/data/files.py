@@ -184,6 +184,19 @@ class DataFile(DataObject[Data], Reading):
         )
         return self._data.run(plan, timeout)
 
+    def copy_to(self, file: IO[bytes], *, timeout: float | None = None) -> None:
+        """Write what the file holds into an open one, as it comes.
+
+        Args:
+            file: a file opened in binary mode; it is written from where it stands.
+            timeout: seconds that it may take in all; None for as long as something moves.
+
+        Raises:
+            DataApiError: if it cannot be read, or what came is not what the platform has: it is written by then.
+            OSError: if it cannot be written.
+        """
+        self._data.run(transfers.copy(self._data.operations, self._uri, file), timeout)
+
     def exists(self) -> bool:
         """Return whether the file is there.
 
@@ -204,9 +217,6 @@ class DataFile(DataObject[Data], Reading):
         """
         self._data.run(self._data.operations.delete(self._uri))
         return True
-
-    def _copy_to(self, file: IO[bytes]) -> None:
-        self._data.run(transfers.copy(self._data.operations, self._uri, file))
 
 
 def as_json(value: object) -> bytes:

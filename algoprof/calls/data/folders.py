@@ -2,7 +2,8 @@
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from algoprof.calls.data import trees
@@ -95,6 +96,7 @@ class DataDirectory(DataObject[Data]):
         overwrite: bool = True,
         timeout: float | None = None,
         progress: bool | None = None,
+        told: Callable[[Path], object] | None = None,
     ) -> int:
         """Write all files in it, and in the folders in it, to a folder of this machine; return how many that were.
 
@@ -103,16 +105,24 @@ class DataDirectory(DataObject[Data]):
             overwrite: whether files that are there are replaced.
             timeout: seconds that it may take in all; None for as long as something moves.
             progress: whether to show how far large files are, as `DataFile.put` does.
+            told: is called with each file that is there.
 
         Raises:
             DataApiError: if one cannot be read; what is there by then stays.
             OSError: if one cannot be written.
         """
-        plan = trees.download_folder(self._data.operations, self._uri, path, overwrite=overwrite, shown=progress)
+        plan = trees.download_folder(
+            self._data.operations, self._uri, path, overwrite=overwrite, shown=progress, told=told
+        )
         return self._data.run(plan, timeout)
 
     def upload(
-        self, path: str | os.PathLike[str], *, timeout: float | None = None, progress: bool | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float | None = None,
+        progress: bool | None = None,
+        told: Callable[[DataFile], object] | None = None,
     ) -> int:
         """Write all files of a folder of this machine, and of those in it, to it; return how many that were.
 
@@ -120,12 +130,15 @@ class DataDirectory(DataObject[Data]):
             path: the folder of this machine.
             timeout: seconds that it may take in all; None for as long as something moves.
             progress: whether to show how far large files are, as `DataFile.put` does.
+            told: is called with each file that is there.
 
         Raises:
             DataApiError: if one cannot be written; what is there by then stays.
             OSError: if one cannot be read.
         """
-        return self._data.run(trees.upload_folder(self._data.operations, self._uri, path, shown=progress), timeout)
+        tell = None if told is None else lambda uri: told(DataFile(self._data, uri))
+        plan = trees.upload_folder(self._data.operations, self._uri, path, shown=progress, told=tell)
+        return self._data.run(plan, timeout)
 
     def getDir(self) -> str:  # noqa: N802  (the official name)
         """Write all files in it to a temporary folder, which stays until it is removed, and return its path."""

@@ -10,14 +10,15 @@ class Reading:
 
     _opened: io.TextIOWrapper | None = None
 
-    def _copy_to(self, file: IO[bytes]) -> None:
+    def copy_to(self, file: IO[bytes], *, timeout: float | None = None) -> None:
+        """Write what the file holds into an open one."""
         raise NotImplementedError
 
     def _text(self) -> io.TextIOWrapper:
         if self._opened is None:
             file = tempfile.TemporaryFile("w+b")  # noqa: SIM115  (closed with what wraps it)
             try:
-                self._copy_to(file)
+                self.copy_to(file)
                 file.seek(0)
             except BaseException:
                 file.close()

@@ -35,7 +35,7 @@ def download_folder(
     *,
     overwrite: bool = True,
     shown: bool | None = None,
-    told: Callable[[Path], object] = lambda _: None,
+    told: Callable[[Path], object] | None = None,
 ) -> Plan[int]:
     """Write what a folder holds, and what the folders in it hold, to this machine; return how many files that were.
 
@@ -63,7 +63,9 @@ def download_folder(
             at = target / local_name(file)
             if at.is_dir():
                 raise IsADirectoryError(21, "is a folder", str(at))
-            told((yield from download(operations, file, at, overwrite=overwrite, shown=shown)))
+            yield from download(operations, file, at, overwrite=overwrite, shown=shown)
+            if told is not None:
+                told(at)
             count += 1
         below = [folder.below(name) for name in reversed(page.folders)]
         waiting += [(one, target / local_name(one), depth + 1) for one in below]
@@ -76,7 +78,7 @@ def upload_folder(
     path: str | os.PathLike[str],
     *,
     shown: bool | None = None,
-    told: Callable[[DataUri], object] = lambda _: None,
+    told: Callable[[DataUri], object] | None = None,
 ) -> Plan[int]:
     """Write what a folder of this machine holds to the platform; return how many files that were.
 
@@ -106,6 +108,7 @@ def upload_folder(
         for name in sorted(files):
             file = target.below(name)
             yield from write(operations, file, Path(folder, name), shown)
-            told(file)
+            if told is not None:
+                told(file)
             count += 1
     return count

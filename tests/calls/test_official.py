@@ -4,6 +4,9 @@ import inspect
 import pickle
 
 import Algorithmia
+import Algorithmia.acl as official_acl
+import Algorithmia.datadirectory as official_folders
+import Algorithmia.datafile as official_files
 import pytest
 from Algorithmia.algorithm import Algorithm as OfficialAlgorithm
 from Algorithmia.client import Client as OfficialClient
@@ -96,7 +99,7 @@ def test_what_is_not_offered_says_what_to_write(client):
     for refuse, words in (
         (lambda: algoprof.ADK(print), "from Algorithmia import ADK"),
         (lambda: client.create_user({}), "Algorithmia.client(...).create_user(...)"),
-        (lambda: client.file("data://.my/a/b"), "Algorithmia.client(...).file(...)"),
+        (client.scms, "Algorithmia.client(...).scms(...)"),
         (lambda: client.algo("demo/Routes").update({}), ".algo('demo/Routes').update(...)"),
     ):
         with pytest.raises(NotOffered) as raised:
@@ -118,3 +121,36 @@ def test_a_response_is_read_as_the_official_one(platform, client):
     platform.answers({"async": "kafka", "request_id": "req-1"})
     response = algo.set_options(output=Algorithmia.algorithm.OutputType.void).pipe("x")
     assert (response.async_protocol, response.request_id) == ("kafka", "req-1")
+
+
+@pytest.mark.parametrize(
+    ("make", "official"),
+    [
+        (lambda client: client.file("data://.my/a/b"), official_files.AdvancedDataFile),
+        (lambda client: client.dir("data://.my/a"), official_folders.AdvancedDataDirectory),
+        (lambda client: client.file("file:///a/b"), official_files.LocalDataFile),
+        (lambda client: client.dir("file:///a"), official_folders.LocalDataDirectory),
+        (lambda client: algoprof.ReadAcl.public, official_acl.Acl),
+    ],
+)
+def test_files_and_folders_have_every_public_method(client, make, official):
+    ours = make(client)
+    for name, method in public_methods(official).items():
+        if name in ("from_acl_response", "set_attributes"):  # the one is static, the other raises there
+            continue
+        if any("__" in one for one in inspect.signature(method).parameters):  # no caller can know these names
+            assert callable(getattr(ours, name))
+            continue
+        assert_compatible(getattr(ours, name), method)
+
+
+def test_acls_have_every_public_name():
+    for name in ("Acl", "AclType", "ReadAcl"):
+        ours = getattr(algoprof, name)
+        assert [one for one in vars(getattr(official_acl, name)) if one[0] != "_" and not hasattr(ours, one)] == []
+
+
+def test_the_modules_own_functions_give_files_and_folders():
+    assert algoprof.file("data://.my/photos/cat.jpg").path == ".my/photos/cat.jpg"
+    assert algoprof.dir("data://.my/photos").path == ".my/photos"
+    assert algoprof.file("file:///tmp/x").path == "/tmp/x"

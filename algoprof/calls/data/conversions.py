@@ -52,6 +52,7 @@ class Converters:
 
     def __init__(self) -> None:
         self._known: dict[type | str, Converter] = {}
+        self._found: dict[type, Converter | None] = {}
 
     def register(self, kind: type[T] | str, convert: Callable[[T], Content | File | Value], suffix: str = "") -> None:
         """Say what becomes of values of a type; what was said of it before is forgotten.
@@ -76,14 +77,15 @@ class Converters:
             return made if isinstance(made, (File, Value)) else File(made, suffix)
 
         self._known[kind] = converter
+        self._found = {}
 
     def find(self, value: object) -> Converter | None:
         """Return what makes something else of a value; None if nothing is known of its type."""
-        for kind in type(value).__mro__:
-            converter = self._known.get(kind) or self._known.get(f"{kind.__module__}.{kind.__qualname__}")
-            if converter is not None:
-                return converter
-        return None
+        kind, found = type(value), self._found
+        if kind not in found:
+            names = (name for one in kind.__mro__ for name in (one, f"{one.__module__}.{one.__qualname__}"))
+            found[kind] = next((self._known[name] for name in names if name in self._known), None)
+        return found[kind]
 
 
 def _array(array: Any) -> File:

@@ -53,7 +53,7 @@ class DataDirectory(DataObject[Data]):
         self._data.run(self._data.operations.delete(self._uri, force=force))
         return True
 
-    def file(self, name: str) -> DataFile:
+    def file(self, name: str, cleanup: bool = True) -> DataFile:  # noqa: ARG002  (the official signature)
         """Return a file in it."""
         return DataFile(self._data, self._uri.below(name))
 

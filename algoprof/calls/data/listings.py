@@ -108,7 +108,8 @@ def moment(text: object) -> datetime | None:
 
 
 def _entries(data: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    entries = data.get(name) or []
+    entries = data.get(name)
+    entries = [] if entries is None else entries
     if not isinstance(entries, list) or not all(isinstance(entry, Mapping) for entry in entries):
         raise ValueError(f"its {name} are no list of objects")
     return entries

@@ -10,6 +10,9 @@ class Reading:
 
     _opened: io.TextIOWrapper | None = None
 
+    def __del__(self) -> None:
+        self.close()
+
     def copy_to(self, file: IO[bytes], *, timeout: float | None = None) -> None:
         """Write what the file holds into an open one."""
         raise NotImplementedError

@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from algoprof.calls.data.conversions import Converter, Converters, File, Value
@@ -27,6 +27,7 @@ LARGEST_PART = 1024 * 1024
 
 _PLACEHOLDER = "data://" + 100 * "x"
 _NO_FOLDER = (400, 404, 409, 422)  # how a platform may say that the collection is missing
+_PLAIN = (int, float, bool, type(None))
 _SUFFIXES = {BINARY: ".bin", JSON: ".json"}
 
 
@@ -45,23 +46,34 @@ class Prepared:
     upload_bytes: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a part of an input stands in the copy."""
+
+    holder: Any
+    key: Any
+    above: "_Place | None" = None
+
+    def path(self) -> str:
+        """Write the Python that leads there."""
+        steps, place = [], self
+        while place.above is not None:
+            steps.append(step(place.key))
+            place = place.above
+        return "input" + "".join(reversed(steps))
+
+
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of an input that is to become something else: what and where it is."""
+    """A part of an input that is to become something else."""
 
     value: object
     converter: Converter
-    holder: Any
-    key: Any
-    path: str
+    place: _Place
 
-
-@dataclass(slots=True)
-class _Copy:
-    """An input's containers anew, and the parts that are to be replaced in them."""
-
-    root: list[object]
-    parts: list[_Part] = field(default_factory=list)
+    def put(self, value: object) -> None:
+        """Let something stand where it stood."""
+        self.place.holder[self.place.key] = value
 
 
 def destination(upload: object) -> DataUri | None:
@@ -100,50 +112,53 @@ def prepare(operations: Operations, value: object, where: DataUri, converters: C
     """
     sent = files = 0
     if not isinstance(value, (str, bytes, bytearray, memoryview)):  # these can be sent alone
-        copy = _copied(value, converters)
-        if isinstance(of_any_size(copy.root[0]), Flaw):  # nothing is stored, and the call names the element
-            return Prepared(copy.root[0])
-        for part in copy.parts:
+        root, parts = _copied(value, converters)
+        if isinstance(of_any_size(root[0]), Flaw):  # nothing is stored, and the call names the element
+            return Prepared(root[0])
+        for part in parts:
             made = _converted(part)
             if isinstance(made, Value):
-                part.holder[part.key] = made.value
+                part.put(made.value)
                 continue
-            uri, count = yield from _stored(operations, made, where, part.path)
-            part.holder[part.key] = str(uri)
+            uri, count = yield from _stored(operations, made, where, part.place)
+            part.put(str(uri))
             files, sent = files + 1, sent + count
-        value = copy.root[0]
+        value = root[0]
     body = of_any_size(value)
     if isinstance(body, Body) and len(body.data) > LARGEST:
         whole = File(body.data, _SUFFIXES.get(body.content_type, ".txt"))
-        uri, count = yield from _stored(operations, whole, where, "input")
+        uri, count = yield from _stored(operations, whole, where, _Place(None, 0))
         return Prepared(str(uri), files + 1, sent + count)
     return Prepared(value, files, sent)
 
 
-def _copied(value: object, converters: Converters) -> _Copy:
-    """Copy the containers of an input, cycles too, and note what is to be replaced in them."""
-    copy = _Copy([None])
-    seen: dict[int, object] = {}
-    waiting: list[tuple[Any, Any, str, object]] = [(copy.root, 0, "input", value)]
+def _copied(value: object, converters: Converters) -> tuple[list[Any], list[_Part]]:
+    """Copy the containers of an input, cycles too, and note what is to be replaced in them.
+
+    Returns:
+        A list that holds the copy alone, and the parts.
+    """
+    root, parts = [value], list[_Part]()
+    seen: dict[int, Any] = {}
+    waiting = [(_Place(root, 0), value)]
     while waiting:
-        holder, key, path, one = waiting.pop()
+        place, one = waiting.pop()
         if isinstance(one, (dict, list, tuple)):
-            holder[key] = seen.get(id(one))
-            if holder[key] is None:
-                pairs = list(one.items() if isinstance(one, dict) else enumerate(one))
-                fresh: Any = dict.fromkeys(one) if isinstance(one, dict) else [None] * len(pairs)
-                seen[id(one)] = holder[key] = fresh
-                waiting += [(fresh, inner, path + step(inner), below) for inner, below in reversed(pairs)]
+            fresh = seen.get(id(one))
+            if fresh is None:
+                fresh = seen[id(one)] = dict(one) if isinstance(one, dict) else list(one)
+                pairs = fresh.items() if isinstance(fresh, dict) else enumerate(fresh)
+                inner = [(_Place(fresh, key, place), below) for key, below in pairs if type(below) not in _PLAIN]
+                waiting += reversed(inner)
+            place.holder[place.key] = fresh
             continue
-        converter = _text_file if _is_long(one) else converters.find(one)
-        holder[key] = one if converter is None else _PLACEHOLDER
+        converter = converters.find(one)
+        if isinstance(one, str) and converter is None and len(one) > LARGEST_PART:
+            converter = _text_file
         if converter is not None:
-            copy.parts.append(_Part(one, converter, holder, key, path))
-    return copy
-
-
-def _is_long(value: object) -> bool:
-    return isinstance(value, str) and len(value) > LARGEST_PART
+            parts.append(_Part(one, converter, place))
+            parts[-1].put(_PLACEHOLDER)
+    return root, parts
 
 
 def _text_file(text: str) -> File:
@@ -156,14 +171,14 @@ def _converted(part: _Part) -> File | Value:
     except Exception as error:
         kind = type(part.value).__name__[:80]
         raise DataApiError(
-            f"{part.path}: no file can be made of this {kind}: {str(error)[:200] or type(error).__name__}",
+            f"{part.place.path()}: no file can be made of this {kind}: {str(error)[:200] or type(error).__name__}",
             hint="algoprof.register_converter says how",
         ) from error
 
 
-def _stored(operations: Operations, file: File, where: DataUri, path: str) -> Plan[tuple[DataUri, int]]:
+def _stored(operations: Operations, file: File, where: DataUri, place: _Place) -> Plan[tuple[DataUri, int]]:
     """Store a file unless it is there, and return where, and how many bytes were sent."""
-    with _repeatable(file, path) as content:
+    with _repeatable(file, place) as content:
         name, was = _sha256(content), content.md5.digest()
         uri = where.below(name + file.suffix)
         if (yield from operations.kind(uri)) is not None:
@@ -177,7 +192,7 @@ def _stored(operations: Operations, file: File, where: DataUri, path: str) -> Pl
             yield from operations.put(uri, content)
         if content.size and content.md5.digest() != was:
             yield from operations.delete(uri)
-            raise DataApiError(f"{path}: it was changed while it was sent", uri=str(uri))
+            raise DataApiError(f"{place.path()}: it was changed while it was sent", uri=str(uri))
         return uri, content.size or 0
 
 
@@ -192,7 +207,7 @@ def _sha256(content: Opened) -> str:
 
 
 @contextmanager
-def _repeatable(file: File, path: str) -> Iterator[Opened]:
+def _repeatable(file: File, place: _Place) -> Iterator[Opened]:
     """Open a file that can be read twice: once for its name and once to be sent."""
     try:
         with opened(file.content, Progress()) as content:
@@ -208,4 +223,4 @@ def _repeatable(file: File, path: str) -> Iterator[Opened]:
                 with opened(kept, Progress()) as again:
                     yield again
     except ConfigurationError as error:
-        raise DataApiError(f"{path}: {error}") from None
+        raise DataApiError(f"{place.path()}: {error}") from None

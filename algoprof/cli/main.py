@@ -2,7 +2,9 @@
 
 import contextlib
 import difflib
+import errno
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn, TextIO
@@ -10,7 +12,7 @@ from typing import NoReturn, TextIO
 import click
 
 from algoprof._version import __version__
-from algoprof.cli.printing import complain
+from algoprof.cli.printing import Closed, complain
 from algoprof.errors import AlgoprofError
 
 _COMMANDS = {
@@ -27,6 +29,9 @@ _COMMANDS = {
     "versions": "List an algorithm's versions, read their build logs, publish one.",
 }
 _INTERRUPTED = 130
+_UNWRITABLE = (errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC)
+_WITHOUT_STDOUT = ("run", "serve")
+"""Commands whose work is not what they print."""
 
 
 class _Commands(click.Group):
@@ -78,15 +83,18 @@ def main() -> None:
 def _run(group: click.Group) -> int:
     """Run the command line and return its exit status: 2 for a wrong use, 130 when interrupted, 1 for what failed."""
     try:
-        return _told(group)
+        status = _told(group)
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            _empty(stream)
+        lost = _empty(sys.stdout)
+        _empty(sys.stderr)
+    return _failed(_sentence(lost), 1) if lost is not None and not status else status
 
 
 def _told(group: click.Group) -> int:
     """Run the command line, and turn what it raises into one sentence; with ALGOPROF_DEBUG=1 let it through."""
     try:
+        if sys.stdout is None and sys.argv[1:2] not in ([name] for name in _WITHOUT_STDOUT):
+            sys.stdout = io.TextIOWrapper(Closed(), encoding="utf-8")
         status = group.main(prog_name="algoprof", standalone_mode=False)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -110,19 +118,27 @@ def _sentence(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError):
         what = error.strerror or str(error) or type(error).__name__
+        if error.filename is None and error.errno in _UNWRITABLE:
+            return f"what it prints could not be written ({what}), so it is lost"
         return what if error.filename is None else f"{os.fsdecode(error.filename)}: {what}"
     return f"{type(error).__name__}: {error}; this should not have happened: ALGOPROF_DEBUG=1 shows where it did"
 
 
-def _empty(stream: TextIO | None) -> None:
-    """Write out what a stream still holds, or drop it: else Python tries again at exit, and complains in its way."""
+def _empty(stream: TextIO | None) -> OSError | None:
+    """Write out what a stream still holds, or drop it: else Python tries again at exit, and complains in its way.
+
+    Returns:
+        Why it could not be written; None where nothing is missing, or whoever read it has gone.
+    """
     if stream is None:
-        return
+        return None
     try:
         stream.flush()
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error if isinstance(error, OSError) and not isinstance(error, BrokenPipeError) else None
+    return None
 
 
 def _failed(sentence: str, status: int) -> int:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from algoprof.cli.printing import Closed
 from algoprof.errors import AlgoprofError
 
 
@@ -26,7 +27,7 @@ class Output:
     def __init__(self, path: Path | None, option: str = "--output") -> None:
         self._path = path
         if path is None:
-            if sys.stdout is None:
+            if sys.stdout is None or isinstance(sys.stdout.buffer, Closed):
                 raise AlgoprofError(f"stdout is closed, so the result has nowhere to go: say {option} PATH")
             return
         try:

@@ -1,16 +1,31 @@
 """What every command prints with: one sentence for what failed, JSON, and foreign texts made harmless and short."""
 
+import errno
+import io
 import json
 import re
 import secrets
 import sys
 from contextlib import suppress
+from typing import NoReturn
 
 import click
 
 _LONGEST_SENTENCE = 2_000
 _STEERING = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")  # what `json` leaves as it is: C1, separators, bidi
 _NOT_JSON = {"-Infinity": "-1e999", "Infinity": "1e999", "NaN": "null"}  # what Python writes, and what JSON can say
+
+
+class Closed(io.RawIOBase):
+    """Stands for a stdout that is closed, so that whatever is printed fails, as on a full disk."""
+
+    def writable(self) -> bool:
+        """Return True: it is `write` that says why not."""
+        return True
+
+    def write(self, _content: object, /) -> NoReturn:
+        """Raise the error of a closed descriptor."""
+        raise OSError(errno.EBADF, "stdout is closed")
 
 
 def complain(sentence: str) -> None:

@@ -19,14 +19,14 @@ def algoprof(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run `python -m algoprof` with these arguments and return what it printed."""
 
     def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[Any]:
+        stdin = {} if "input" in options else {"stdin": subprocess.DEVNULL}
         return subprocess.run(
             [sys.executable, "-m", "algoprof", *arguments],
             check=False,
-            capture_output=True,
             cwd=tmp_path,
             env=os.environ | (env or {}),
             timeout=60,
-            **{"text": True, **({} if "input" in options else {"stdin": subprocess.DEVNULL}), **options},
+            **{"text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **stdin, **options},
         )
 
     return run

@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -72,6 +73,25 @@ def test_a_full_disk_is_one_sentence(algoprof, platform, arguments):
         assert "Exception ignored" not in done.stderr
         done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=full)
         assert done.returncode in (0, 1), "with a full stderr, too, it ends in order"
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["builds", "--help"], ["doctor", "demo/Routes"]])
+def test_what_cannot_be_printed_is_no_success(algoprof, platform, arguments):
+    done = algoprof(*arguments, preexec_fn=partial(os.close, 1))
+    last = "algoprof: error: what it prints could not be written (stdout is closed), so it is lost"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, last)
+    with open("/dev/full", "w") as full:  # noqa: PTH123  (a device)
+        done = algoprof(*arguments, stdout=full)
+    assert done.returncode == 1
+    assert "could not be written (No space left on device)" in done.stderr.splitlines()[-1]
+
+
+def test_who_reads_less_than_all_hears_nothing(algoprof, platform):
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write) as broken:
+        done = algoprof("doctor", "demo/Routes", stdout=broken)
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 BROKEN = """

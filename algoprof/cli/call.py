@@ -15,7 +15,7 @@ from algoprof.cli.call_records import record_of
 from algoprof.cli.output import Output, keep_binary
 from algoprof.cli.platform_options import Where, platform_options
 from algoprof.cli.printing import complain, in_json
-from algoprof.cli.telling import tell, tell_failure
+from algoprof.cli.telling import tell, tell_failure, told_if_interrupted
 from algoprof.errors import CallError, CallTimeout
 
 _TIMED_OUT = 124  # as timeout(1) has it
@@ -88,7 +88,7 @@ def command(
 
     With --many, a call that fails gives a line {"error": {...}} in place of its result, and how far it is goes to
     stderr. --json gives lines with everything, and `index`, the place of the input, from 0. Stopped, it prints what was
-    done by then.
+    done by then. What the platform has begun by then goes on there.
 
     Exits with 124 if the time ran out, with 1 if the call failed otherwise, or one of many did.
     """
@@ -107,7 +107,8 @@ def command(
     with where.client() as caller:
         algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
         try:
-            response = algo.pipe(given)
+            with told_if_interrupted(str(algo.reference), timeout):
+                response = algo.pipe(given)
         except CallError as error:
             tell_failure(error, printed=captured, tree=tree)
             if record:

@@ -15,6 +15,7 @@ from algoprof.calls.attempts import Response
 from algoprof.cli.call_records import record_of
 from algoprof.cli.output import Output
 from algoprof.cli.printing import in_json
+from algoprof.cli.telling import told_if_interrupted
 from algoprof.errors import CallError
 
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes; JSON may be longer as it is written than as it is sent, 10 MiB at most
@@ -37,9 +38,10 @@ def call_many(algo: Algorithm, path: str, *, concurrency: int, ordered: bool, re
             algo.pipe_many(_inputs(lines, path), concurrency, on_error="return", ordered=ordered, progress=True)
         )
         try:
-            for one in told:
-                failed += isinstance(one, CallError)
-                out.write(_line(one, record=record))
+            with told_if_interrupted("the calls that are under way", algo.options.timeout):
+                for one in told:
+                    failed += isinstance(one, CallError)
+                    out.write(_line(one, record=record))
         except KeyboardInterrupt:
             for one in told:
                 out.write(_line(one, record=record))

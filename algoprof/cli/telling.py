@@ -1,6 +1,8 @@
 """What is said on stderr about a call that was made: its output, its profile, its times, and how it failed."""
 
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -48,6 +50,27 @@ def tell_failure(error: CallError, *, printed: bool, tree: bool) -> None:
     if timed_out and error.call.profile is not None:
         for line in opened(error.call.profile):
             click.echo(f"open when it was stopped: {line}", err=True)
+
+
+@contextmanager
+def told_if_interrupted(what: str, timeout: float) -> Iterator[None]:
+    """Say on stderr what Ctrl-C ends and what it does not.
+
+    Args:
+        what: what is under way within.
+        timeout: seconds that a call may take.
+    """
+    began = time.monotonic()
+    try:
+        yield
+    except KeyboardInterrupt:
+        lines = (
+            f"interrupted after {time.monotonic() - began:.1f} s: nobody waits for {what} any more",
+            f"what the platform has begun goes on there, to its end or its timeout of {timeout:g} s",
+        )
+        with suppress(OSError):
+            click.echo("\n".join(lines), err=True)
+        raise
 
 
 def opened(profile: Profile) -> Iterator[str]:

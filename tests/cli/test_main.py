@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -142,6 +143,8 @@ def test_ctrl_c_exits_130_without_a_traceback(platform):
         release.set()
     assert process.returncode == 130
     assert "Traceback" not in stderr
+    assert re.match(r"interrupted after [0-9.]+ s: nobody waits for demo/Routes any more\n", stderr)
+    assert "what the platform has begun goes on there, to its end or its timeout of 300 s" in stderr
 
 
 def test_run_says_that_it_needs_linux_where_nothing_else_of_it_can_be_imported():

@@ -23,6 +23,8 @@ from algoprof.server.store import Algorithm, Build, Store, Version
 _TAIL = 15  # lines of a failed build's log that are shown
 _SECRETS = ("ALGORITHMIA_API_KEY", "ALGORITHMIA_BEARER_TOKEN")
 _FINISHED = ".algoprof-finished"
+CUT_SHORT = "the server ended in the middle of this build; `algoprof serve` builds it again"
+"""The last line of the log of a build whose server was killed."""
 
 
 def log_path(data: Path, build: Build) -> Path:
@@ -44,6 +46,9 @@ class Builder:
         self._store = store
         self._say = say
         self._one_at_a_time = asyncio.Lock()
+        for build in store.fail_unfinished():
+            with contextlib.suppress(OSError), _appended(self.log(build)) as log:
+                _note(log, f"\n{CUT_SHORT}")
 
     async def build(self, project: projects.Project) -> Version:
         """Build a project as it is now and return its version; a project built before is not built again.
@@ -83,7 +88,7 @@ class Builder:
         log = self.log(build)
         try:
             log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb", buffering=0) as file:
+            with _appended(log) as file:
                 reason = await self._environment(key, requirements, own_wheel, file)
         except BaseException:
             self._store.finish_build(build, "failed")
@@ -232,6 +237,10 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+
+
+def _appended(log: Path) -> BinaryIO:
+    return os.fdopen(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb", buffering=0)
 
 
 def _note(log: BinaryIO, text: str) -> None:

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from algoprof.errors import AlgoprofError
-from algoprof.server.builds import log_path
+from algoprof.server.builds import CUT_SHORT, log_path
 from algoprof.server.resources import build_resource, error_resource
 from algoprof.server.store import FILE, Algorithm, opened
-
-_CUT_SHORT = "the server ended in the middle of this build; `algoprof serve` builds it again"
 
 
 class Records:
@@ -67,7 +65,7 @@ class Records:
         path = log_path(self._data, build)
         log = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
         if build.status == "in-progress" and not _served(self._data):
-            log = f"{log.rstrip()}\n{_CUT_SHORT}\n"
+            log = f"{log.rstrip()}\n{CUT_SHORT}\n"
         return {"logs": log}
 
 

@@ -171,9 +171,6 @@ class Store:
         self._database.executescript(
             f"pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on; {_SCHEMA}"
         )
-        self._database.execute(
-            "update build set status = 'failed', finished_ms = ? where status = 'in-progress'", [now_ms()]
-        )  # a server that died in the middle of a build
 
     def close(self) -> None:
         """Close the database."""
@@ -208,6 +205,11 @@ class Store:
             "update build set status = ?, finished_ms = ? where id = ?", [status, now_ms(), build.id]
         )
         return self._all(Build, "where id = ?", [build.id])[0]
+
+    def fail_unfinished(self) -> list[Build]:
+        """Record that builds which a server left behind when it was killed have failed, and return them."""
+        unfinished = self._all(Build, "where status = 'in-progress'", [])
+        return [self.finish_build(build, "failed") for build in unfinished]
 
     def build(self, algorithm: Algorithm, build_id: str) -> Build | None:
         """Return one build of an algorithm, or None."""

@@ -127,6 +127,9 @@ def test_a_build_whose_server_was_killed_has_failed_and_is_not_waited_for(builds
     with (data / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # as a server that lives does
         assert builds_here("list", "local/cut").stdout.split()[1] == "in-progress"
+    serve(project("other", {"main.py": "def apply(input): ...\n"}), data=data).stop()
+    told = log.read_text().splitlines()
+    assert (told[0], told[-1].partition(";")[0]) == ("Collecting six", "the server ended in the middle of this build")
 
 
 def test_a_database_that_is_none_is_one_sentence(builds_here, tmp_path):

@@ -115,14 +115,20 @@ class Builder:
         return self._data / "projects" / build.content
 
     def _unchanged(self, algorithm: Algorithm, content: str, key: str, project: projects.Project) -> Build | None:
-        for version in self._store.versions(algorithm):
-            build = self._store.build(algorithm, version.build_id)
-            wanted = (content, key, project.kind, project.module)
-            if build and (build.content, build.environment, build.kind, build.module) == wanted:
-                if not (self._data / "environments" / key / _FINISHED).exists():
-                    return None
-                self._say(f"{project.algorithm}: unchanged since version {version.semantic}")
-                return build
+        """Return the build of the newest version if it is what this would be."""
+        versions = self._store.versions(algorithm)
+        build = self._store.build(algorithm, versions[0].build_id) if versions else None
+        wanted = (content, key, project.kind, project.module)
+        if build and (build.content, build.environment, build.kind, build.module) == wanted:
+            if not (self._data / "environments" / key / _FINISHED).exists():
+                return None
+            self._say(f"{project.algorithm}: unchanged since version {versions[0].semantic}")
+            return build
+        older = next((version for version in versions[1:] if version.content == content), None)
+        if older is not None and versions[0].content != content:
+            self._say(
+                f"{project.algorithm}: its files are those of version {older.semantic} again, newer than all others"
+            )
         return None
 
     async def _environment(self, key: str, requirements: Path, own_wheel: Path, log: BinaryIO) -> str:

@@ -104,14 +104,16 @@ class Host:
     def publish(self, algorithm: Algorithm, part: Part) -> tuple[Version, Build]:
         """Publish the newest build that succeeded.
 
+        What was published before the newest version may be published again, under a number of its own.
+
         Raises:
             Refusal: if there is none, or it is published already.
         """
         build = next((build for build in self.store.builds(algorithm) if build.status == "succeeded"), None)
         if build is None:
             raise Refusal(404, BUILD_NOT_FOUND, f"{algorithm.path} has no build that succeeded; compile it first")
-        known = next((one for one in self.store.versions(algorithm) if one.content == build.content), None)
-        if known is not None:
+        known = next(iter(self.store.versions(algorithm)), None)
+        if known is not None and known.content == build.content:
             message = f"build {build.id} is published already, as version {known.semantic}; compile what is new first"
             raise Refusal(400, ALREADY_PUBLISHED, message)
         self._built[algorithm.id] = True

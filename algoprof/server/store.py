@@ -50,7 +50,7 @@ create table if not exists version (
     content text not null,
     build_id text not null references build (id),
     published_ms integer not null,
-    unique (algorithm_id, major, minor, patch), unique (algorithm_id, content)
+    unique (algorithm_id, major, minor, patch)
 );
 create table if not exists error (
     number integer primary key autoincrement,
@@ -118,7 +118,7 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One published version: a number for a content, and the newest build of that content."""
+    """One published version: a number for a content, and the newest build of that content while no other followed."""
 
     number: int
     algorithm_id: str
@@ -230,26 +230,26 @@ class Store:
         )
 
     def publish(self, build: Build, part: Part = "patch") -> Version:
-        """Give a built content the next version; if it has a version already, point that to this build.
+        """Give a built content the next version; if the newest version has that content, point that to this build.
+
+        What goes back to an older version's content is a version of its own, as a commit that reverts others is.
 
         Args:
             build: one that succeeded.
             part: the number that grows; those behind it begin at 0 again. The first version of all is 1.0.0.
         """
-        mine = "where algorithm_id = ? and content = ?", [build.algorithm_id, build.content]
-        known = self._all(Version, *mine)
-        if known:
-            self._database.execute("update version set build_id = ? where number = ?", [build.id, known[0].number])
+        newest = "where algorithm_id = ? order by major desc, minor desc, patch desc limit 1", [build.algorithm_id]
+        last = next(iter(self._all(Version, *newest)), None)
+        if last is not None and last.content == build.content:
+            self._database.execute("update version set build_id = ? where number = ?", [build.id, last.number])
         else:
-            newest = "where algorithm_id = ? order by major desc, minor desc, patch desc limit 1"
-            last = next(iter(self._all(Version, newest, [build.algorithm_id])), None)
             numbers = _next(last, part) if last else (1, 0, 0)
             self._database.execute(
                 "insert into version (algorithm_id, major, minor, patch, content, build_id, published_ms)"
                 " values (?, ?, ?, ?, ?, ?, ?)",
                 [build.algorithm_id, *numbers, build.content, build.id, now_ms()],
             )
-        return self._all(Version, *mine)[0]
+        return self._all(Version, *newest)[0]
 
     def versions(self, algorithm: Algorithm) -> list[Version]:
         """Return every version, newest first."""

@@ -167,11 +167,11 @@ def test_each_new_content_is_the_next_patch_version(tmp_path):
     store = Store(tmp_path / "db")
     algorithm = store.algorithm("demo", "Hello")
     published = []
-    for content in ("a", "b", "a"):
+    for content in ("a", "b", "b", "a"):
         build = store.finish_build(begin(store, algorithm, content), "succeeded")
         published.append(store.publish(build).semantic)
-    assert published == ["1.0.0", "1.0.1", "1.0.0"]
-    assert [version.semantic for version in store.versions(algorithm)] == ["1.0.1", "1.0.0"]
+    assert published == ["1.0.0", "1.0.1", "1.0.1", "1.0.2"], "what goes back is the newest, not what it was before"
+    assert [version.content for version in store.versions(algorithm)] == ["a", "b", "a"]
     assert all(newer.number > older.number for newer, older in pairwise(store.builds(algorithm)))
     store.close()
 

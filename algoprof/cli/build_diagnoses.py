@@ -11,7 +11,7 @@ from algoprof.cli.build_sources import Source, chosen, source
 from algoprof.cli.inputs import stdin_bytes
 from algoprof.cli.output import Output
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import in_json, printable, shortened
+from algoprof.cli.printing import examples, in_json, printable, shortened
 from algoprof.errors import AlgoprofError, LogsUnavailable
 from algoprof.profiles.builds import Build
 
@@ -19,10 +19,15 @@ _LARGEST_FILE = 64 * 1024 * 1024  # bytes; the diagnosis reads the ends of what 
 _LONGEST_STEP = 160  # characters of a command that are shown
 _EARLIER = 50  # builds that are looked through for one that installed something
 _USED_AGAIN = re.compile(r"environment (?P<key>\w+): made before")
-_EXAMPLES = """\b
-algoprof builds diagnose demo/Routes
-algoprof builds diagnose build.log
-docker build . 2>&1 | algoprof builds diagnose -"""
+_DIAGNOSES = examples(
+    "algoprof builds diagnose demo/Routes",
+    "algoprof builds diagnose build.log --requirements requirements.txt",
+    "docker build . 2>&1 | algoprof builds diagnose -",
+)
+_PINS = examples(
+    "algoprof builds pin demo/Routes --requirements requirements.txt --output requirements.txt",
+    "algoprof builds pin build.log",
+)
 
 _what = click.argument("what", metavar="OWNER/NAME|FILE|-")
 _build_id = click.argument("build_id", metavar="[BUILD_ID]", required=False)
@@ -34,7 +39,7 @@ _requirements = click.option(
 )
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(epilog=_DIAGNOSES, short_help="Say why a build failed, and what to try.")
 @_what
 @_build_id
 @_requirements
@@ -68,7 +73,7 @@ def diagnose_build(
         show_diagnosis(found, build)
 
 
-@click.command()
+@click.command(epilog=_PINS, short_help="Write what a build has installed, with == pins.")
 @_what
 @_build_id
 @_requirements

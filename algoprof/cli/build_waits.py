@@ -13,16 +13,20 @@ from algoprof.calls.management.waiting import LONGEST_BUILD, until_ended
 from algoprof.cli.build_diagnoses import show_diagnosis
 from algoprof.cli.build_sources import Source, source
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import complain, in_json, printable
+from algoprof.cli.printing import complain, examples, in_json, printable
 from algoprof.errors import BuildTimeout, LogsUnavailable
 from algoprof.profiles.builds import Build
 
+_EXAMPLES = examples(
+    "algoprof builds wait demo/Routes",
+    "git push && algoprof builds wait demo/Routes --commit $(git rev-parse HEAD) --timeout 900",
+)
 _TIMED_OUT = 124  # as timeout(1) has it
 _EARLIER = 9  # builds whose durations say how long this one may take
 _SEARCHED = 200  # builds that are looked through for a commit
 
 
-@click.command()
+@click.command(epilog=_EXAMPLES, short_help="Wait until a build has ended; if it failed, say why.")
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.argument("build_id", metavar="[BUILD_ID]", required=False)
 @click.option(

@@ -9,7 +9,7 @@ from algoprof.cli.build_diagnoses import diagnose_build, pin
 from algoprof.cli.build_sources import chosen, source
 from algoprof.cli.build_waits import wait
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import in_json, printable
+from algoprof.cli.printing import examples, in_json, printable
 from algoprof.profiles.builds import Build
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print what the platform answers, as JSON.")
@@ -26,7 +26,11 @@ command.add_command(pin)
 command.add_command(bisect)
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=examples("algoprof builds list demo/Routes", "algoprof builds list demo/Routes --limit 1 --json"),
+    short_help="List builds, newest first.",
+)
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
 @platform_options("--data")
@@ -52,7 +56,12 @@ def list_builds(algorithm: str, limit: int, where: Where, as_json: bool) -> None
         click.echo(printable("  ".join(columns)))
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "algoprof builds show demo/Routes",
+        "algoprof builds show demo/Routes 8f2c6b6a-3a0c-4c7e-9a55-2d1f0f2b7c11",
+    )
+)
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.argument("build_id", metavar="[BUILD_ID]", required=False)
 @platform_options("--data")
@@ -77,7 +86,10 @@ def show(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> N
         click.echo(printable(f"{name:8} {text}"))
 
 
-@command.command()
+@command.command(
+    epilog=examples("algoprof builds logs demo/Routes", "algoprof builds logs demo/Routes > build.log"),
+    short_help="Print the log of a build.",
+)
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.argument("build_id", metavar="[BUILD_ID]", required=False)
 @platform_options("--data")

@@ -14,16 +14,17 @@ from algoprof.cli.call_many import call_many
 from algoprof.cli.call_records import record_of
 from algoprof.cli.output import Output, keep_binary
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import complain, in_json
+from algoprof.cli.printing import complain, examples, in_json
 from algoprof.cli.telling import tell, tell_failure, told_if_interrupted
 from algoprof.errors import CallError, CallTimeout
 
 _TIMED_OUT = 124  # as timeout(1) has it
-_EXAMPLES = """\b
-algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile
-algoprof call demo/Hello --text World
-algoprof call demo/Routes - < input.json
-algoprof call demo/Routes --many inputs.jsonl > results.jsonl"""
+_EXAMPLES = examples(
+    """algoprof call demo/Routes --data '{"cities": 200}' --timeout 60 --profile""",
+    "algoprof call demo/Hello --text World",
+    "algoprof call demo/Routes - < input.json",
+    "algoprof call demo/Routes --many inputs.jsonl > results.jsonl",
+)
 
 
 @click.command(epilog=_EXAMPLES)

@@ -22,6 +22,7 @@ from algoprof.calls.client import client
 from algoprof.cli.demo_bars import Bars
 from algoprof.cli.demo_server import DemoServer
 from algoprof.cli.output import Output
+from algoprof.cli.printing import examples
 from algoprof.cli.telling import opened
 from algoprof.errors import CallTimeout, ConfigurationError, ServerError
 from algoprof.exporters.prometheus.exporter import newest
@@ -46,7 +47,7 @@ class _Made:
     result: Any = None
 
 
-@click.command(short_help="See it all: build, call, profile, scrape and kill a real algorithm.")
+@click.command(epilog=examples("algoprof demo", "algoprof demo --timeout 3 --keep"))
 @click.option("--keep", is_flag=True, help="Leave the server and the metrics endpoint up until Ctrl-C.")
 @click.option("--timeout", type=click.FloatRange(1, 300), default=6.0, show_default=True, help="Seconds for each call.")
 @click.option(

@@ -9,12 +9,13 @@ from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.references import parse
 from algoprof.cli.call_inputs import given_input
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import in_json, printable
+from algoprof.cli.printing import examples, in_json, printable
 
 _WIDTH = 14  # of the longest check's name
-_EXAMPLES = """\b
-algoprof doctor demo/Routes
-algoprof doctor demo/Routes/1.0.0 --data '{"cities": 200}' --timeout 600 --requirements requirements.txt"""
+_EXAMPLES = examples(
+    "algoprof doctor demo/Routes",
+    """algoprof doctor demo/Routes/1.0.0 --data '{"cities": 200}' --timeout 600 --requirements requirements.txt""",
+)
 
 
 @click.command(epilog=_EXAMPLES)

@@ -9,13 +9,17 @@ import click
 from algoprof.calls.management.error_log import ErrorRecord
 from algoprof.cli.build_sources import source
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import in_json, printable, shortened
+from algoprof.cli.printing import examples, in_json, printable, shortened
 
+_EXAMPLES = examples(
+    "algoprof errors demo/Routes",
+    "algoprof errors demo/Routes --type TimeoutError --traces --limit 5",
+)
 _LONGEST = 160  # characters of a message
 _LONGEST_TRACE = 4_000
 
 
-@click.command()
+@click.command(epilog=_EXAMPLES)
 @click.argument("algorithm", metavar="OWNER/NAME")
 @click.option("--limit", type=click.IntRange(1, 200), default=20, show_default=True, help="How many, newest first.")
 @click.option("--type", "kind", metavar="TYPE", help="Only errors of that type, such as TimeoutError.")

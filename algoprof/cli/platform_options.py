@@ -64,7 +64,9 @@ def platform_options(*names: str) -> Callable[[Callable[..., Any]], Callable[...
     """
     options = (
         click.option(
-            "--address", metavar="URL", help="The platform; else ALGORITHMIA_API, else this machine's server."
+            "--address",
+            metavar="URL",
+            help="The platform's address; else ALGORITHMIA_API, else the server on this machine.",
         ),
         click.option(
             "--data-dir",

@@ -35,6 +35,15 @@ def complain(sentence: str) -> None:
         click.echo(f"algoprof: error: {line or 'it failed without a word'}", err=True)
 
 
+def examples(*lines: str) -> str:
+    """Return the end of a command's help: commands to copy.
+
+    >>> examples("algoprof call demo/Hello --text World").splitlines()[1:]
+    ['Examples:', '  algoprof call demo/Hello --text World']
+    """
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
 def in_json(value: object, indent: int | None = None) -> str:
     """Return a value as JSON, readable in every script.
 

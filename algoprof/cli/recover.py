@@ -8,7 +8,7 @@ import click
 
 from algoprof.cli import fates
 from algoprof.cli.output import Output
-from algoprof.cli.printing import in_json, printable
+from algoprof.cli.printing import examples, in_json, printable
 from algoprof.cli.programs import ended, profile_of, unfinished
 from algoprof.errors import AlgoprofError, ProfileFileError
 from algoprof.exporters.text import render
@@ -19,6 +19,7 @@ from algoprof.recorder.directory_totals import read_totals
 from algoprof.recorder.reader import Flight, read
 from algoprof.supervisor.fate import Fates
 
+_EXAMPLES = examples("algoprof recover", "algoprof recover --output killed.algoprof", "algoprof recover --all --json")
 _OTHERS_NAMED = 10
 _WRITES = (
     "a program writes its flight file when it enters its first section; "
@@ -28,7 +29,7 @@ _WRITES = (
 Found = tuple[Path, Flight]
 
 
-@click.command()
+@click.command(epilog=_EXAMPLES)
 @click.argument("place", metavar="[FILE|DIR]", required=False, type=click.Path(path_type=Path))
 @click.option("--all", "every", is_flag=True, help="Show every program, not the last one alone.")
 @click.option(

@@ -10,7 +10,7 @@ from typing import Literal
 import click
 
 from algoprof.cli.output import Output
-from algoprof.cli.printing import in_json, printable
+from algoprof.cli.printing import examples, in_json, printable
 from algoprof.errors import AlgoprofError, ProfileFileError
 from algoprof.exporters.formats.collapsed import collapsed
 from algoprof.exporters.text import render
@@ -22,10 +22,14 @@ from algoprof.recorder.families import with_family
 from algoprof.recorder.reader import Flight, read
 
 _KINDS = "`Profile.save` and `algoprof demo` write profiles, and a process that uses algoprof writes a *.flight file"
+_EXAMPLES = examples(
+    "algoprof report demo.algoprof",
+    "algoprof report demo.algoprof --format collapsed --output stacks.txt",
+)
 _MAGIC = layout.MAGIC.to_bytes(8, sys.byteorder)
 
 
-@click.command()
+@click.command(epilog=_EXAMPLES)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--format",

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from algoprof.cli.printing import complain
+from algoprof.cli.printing import complain, examples
 from algoprof.supervisor import commands
 
 _OURS = 125
@@ -57,7 +57,15 @@ def _not_negative(_context: click.Context, parameter: click.Parameter, value: fl
     return value
 
 
-@click.command(cls=_Command, options_metavar="[OPTIONS] SCRIPT.PY | -m MODULE | -- COMMAND  [ARGUMENT]...")
+@click.command(
+    cls=_Command,
+    options_metavar="[OPTIONS] SCRIPT.PY | -m MODULE | -- COMMAND  [ARGUMENT]...",
+    epilog=examples(
+        "algoprof run --timeout 300 train.py --epochs 3",
+        "algoprof run --timeout 60 -m pytest tests",
+        "algoprof run --json --report report.json -- ./job.sh",
+    ),
+)
 @click.option("--timeout", type=float, metavar="S", callback=_positive, help="Stop it after so many seconds.")
 @click.option(
     "--grace",

@@ -8,12 +8,15 @@ from pathlib import Path
 import click
 
 from algoprof.calls.access.platforms import data_directory
+from algoprof.cli.printing import examples
 from algoprof.server import lifeline
 from algoprof.server.data.routes import DEFAULT_LIMIT
 from algoprof.server.serving import serve
 
+_EXAMPLES = examples("algoprof serve ./routes", "algoprof serve ./routes ./hello --port 0 --replicas 2 --data ./data")
 
-@click.command()
+
+@click.command(epilog=_EXAMPLES)
 @click.argument("directories", metavar="DIR...", nargs=-1, required=True)
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", show_default=True, help="The address to bind.")
 @click.option(

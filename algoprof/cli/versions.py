@@ -9,7 +9,7 @@ import click
 from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.references import parse
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import in_json, printable
+from algoprof.cli.printing import examples, in_json, printable
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print what the platform answers, as JSON.")
 _algorithm = click.argument("algorithm", metavar="OWNER/NAME")
@@ -20,7 +20,11 @@ def command() -> None:
     """List an algorithm's versions, read their build logs, publish one."""
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=examples("algoprof versions list demo/Routes", "algoprof versions list demo/Routes --unpublished"),
+    short_help="List versions, newest first.",
+)
 @_algorithm
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many, newest first.")
 @click.option("--published/--unpublished", default=None, help="Only those that are published, or are not.")
@@ -42,7 +46,10 @@ def list_versions(*, algorithm: str, limit: int, published: bool | None, where: 
         click.echo(printable("  ".join(columns)))
 
 
-@command.command()
+@command.command(
+    epilog=examples("algoprof versions logs demo/Routes 1.0.3", "algoprof versions logs demo/Routes 4f2a9c1"),
+    short_help="Print the build log of a version.",
+)
 @_algorithm
 @click.argument("version", metavar="VERSION|HASH")
 @platform_options("--data")
@@ -57,7 +64,13 @@ def logs(*, algorithm: str, version: str, where: Where, as_json: bool) -> None:
     click.echo(printable(log.rstrip("\n"), keep="\n\t"))
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "algoprof versions publish demo/Routes --minor --notes 'twice as fast'",
+        "algoprof versions publish demo/Routes --compile",
+    ),
+    short_help="Publish the newest build that succeeded.",
+)
 @_algorithm
 @click.option("--major", "part", flag_value="major", help="1.2.3 becomes 2.0.0.")
 @click.option("--minor", "part", flag_value="minor", help="1.2.3 becomes 1.3.0.")

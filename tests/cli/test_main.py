@@ -6,7 +6,10 @@ import sys
 import threading
 from functools import partial
 
+import click
 import pytest
+
+from algoprof.cli.main import main
 
 
 def test_version(algoprof):
@@ -29,6 +32,30 @@ def test_help_names_every_command_and_imports_none(algoprof, asked):
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
     assert "click" in loaded
     assert {"requests", "starlette", "prometheus_client", "opentelemetry"}.isdisjoint(loaded)
+
+
+def leaves(group, *names):
+    """Yield each command that does something, with the words that call it and the help of the group it stands in."""
+    with click.Context(group, info_name=names[-1]) as context:
+        listing = group.get_help(context)
+        for name in group.list_commands(context):
+            command = group.get_command(context, name)
+            if isinstance(command, click.Group):
+                yield from leaves(command, *names, name)
+            else:
+                yield command, (*names, name), listing
+
+
+def test_each_commands_help_ends_with_examples_and_no_summary_is_cut_off():
+    found = list(leaves(main, "algoprof"))
+    assert len(found) > 15
+    for command, words, listing in found:
+        told = command.get_help(click.Context(command, info_name=words[-1]))
+        examples = told.partition("\n  Examples:\n")[2].splitlines()
+        assert examples, words
+        assert all(" ".join(words) in line for line in examples), words
+        summary = next(line for line in listing.splitlines() if line.split()[:1] == [words[-1]])
+        assert not summary.endswith("..."), summary
 
 
 def test_without_a_command_there_is_help_and_a_failure(algoprof):

@@ -10,7 +10,12 @@ from algoprof.settings import Settings
 
 @runtime_checkable
 class Exporter(Protocol):
-    """Takes records somewhere. Each exporter has a thread of its own; both methods are called on that thread only."""
+    """Takes records somewhere. Each exporter has a thread of its own; both methods are called on that thread only.
+
+    One that is of no use after the function of an outermost run has returned, since the process may be frozen then, has
+    an attribute `run_end_wait` as well: the seconds for which the run's end waits for it. That is at most half of what
+    is left of the run's budget, and while it is busy with what was waited for in vain, nothing waits.
+    """
 
     def export(self, batch: Batch) -> None:
         """Take the records of a batch. It may block and it may raise: then the batch counts as lost."""

@@ -72,6 +72,8 @@ def wants_runs(
 def run_ended(profile: "Profile", *, outermost: bool, threshold_reached: bool) -> None:
     """Report a run on stderr if that is wanted, and queue it for the exporters. It never raises.
 
+    The end of an outermost run waits for the exporters that ask for that, which only few do.
+
     Args:
         profile: the run that ended.
         outermost: whether it ran within no other.
@@ -81,6 +83,8 @@ def run_ended(profile: "Profile", *, outermost: bool, threshold_reached: bool) -
         pipeline = _running()
         if pipeline:
             pipeline.put(profile)
+            if outermost:
+                pipeline.wait_at_run_end(_remaining(profile))
         if pipeline and "text" in pipeline:
             return  # that exporter writes the same
         if is_wanted(
@@ -315,6 +319,13 @@ def _shutdown_timeout() -> float:
     from algoprof import settings  # noqa: PLC0415  (as above)
 
     return settings.get().shutdown_timeout
+
+
+def _remaining(profile: "Profile") -> float:
+    """Return the seconds that are left of a run's budget, infinite without one."""
+    if not profile.timeout:
+        return math.inf
+    return max(0.0, profile.timeout - (profile.budget_spent_ns + profile.duration_ns) / 1e9)
 
 
 def _complain(error: Exception) -> None:

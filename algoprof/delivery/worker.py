@@ -36,9 +36,11 @@ class Worker:
     def __init__(self, name: str, exporter: "Exporter", losses: Losses) -> None:
         self.name = name
         self.exporter = exporter
+        self.run_end_wait: float = getattr(exporter, "run_end_wait", 0.0)
         self._losses = losses
         self._records: deque[Profile | Call | Build] = deque()
         self._finished = 0
+        self._missed = 0
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._progress = Condition()
         self._stop_by: float | None = None
@@ -75,6 +77,14 @@ class Worker:
             self._drain(deadline)
         self._wait(lambda: self._finished >= goal or not self._records, deadline)
         return max(0, min(goal - self._finished, len(self._records)))
+
+    def wait_at_run_end(self, deadline: float) -> None:
+        """Wait until what is queued is exported, or `deadline`; not while what was missed is still under way."""
+        if self._finished < self._missed:
+            return
+        goal = len(self._records) + self._finished
+        if self.flush(deadline):
+            self._missed = goal
 
     def stop(self, deadline: float) -> None:
         """Have the thread finish by `deadline` and shut the exporter down; returns at once."""

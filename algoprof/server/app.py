@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from algoprof.server import calling, envelopes, inputs, management
+from algoprof.server import calling, envelopes, inputs, insights, management
 from algoprof.server.callers import Callers
 from algoprof.server.data import routes as data_routes
 from algoprof.server.data.routes import Data
@@ -25,9 +25,13 @@ def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
     Args:
         host: what it hosts.
         data: the files that it keeps.
-        callers: who is let in; a request to `HEALTH` always is.
+        callers: who is let in; a request to `HEALTH` always is, and a worker's that reports insights.
     """
-    routes: list[BaseRoute] = [Route(HEALTH, management.health), *data_routes.routes()]
+    routes: list[BaseRoute] = [
+        Route(HEALTH, management.health),
+        Route(insights.PATH, insights.report, methods=["POST"]),
+        *data_routes.routes(),
+    ]
     for algorithm in ("{id:uuid}", "{owner}/{name}"):  # the id first: it would also match as an owner
         routes += [
             Route(f"/v1/algo/{algorithm}", calling.call, methods=["POST"]),
@@ -41,6 +45,7 @@ def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
             Route(f"/v1/algorithms/{algorithm}/versions", management.versions),
             Route(f"/v1/algorithms/{algorithm}/versions/{{version}}", management.version),
             Route(f"/v1/algorithms/{algorithm}/errors", management.errors),
+            Route(f"/v1/algorithms/{algorithm}/insights", management.insights),
         ]
     handlers = {Refusal: _refusal, HTTPException: _no_route, Exception: _crash}
     made = Starlette(routes=routes, exception_handlers=handlers)
@@ -51,7 +56,10 @@ def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
 
 
 class _Door:
-    """Lets requests in that show a key. A slash at the end of a path counts for nothing."""
+    """Lets requests in that show a key. A slash at the end of a path counts for nothing.
+
+    The path of a worker, which stands before those that its algorithm asks for, is taken off, and the worker noted.
+    """
 
     def __init__(self, app: ASGIApp, callers: Callers) -> None:
         self._app = app
@@ -59,14 +67,19 @@ class _Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            reporter = self._callers.below(scope["path"])
+            if reporter is not None:
+                scope["path"] = scope["path"].removeprefix(reporter.path)
+                scope["raw_path"] = scope["raw_path"].removeprefix(reporter.path.encode())
             scope["path"] = scope["path"].rstrip("/") or "/"
             request = Request(scope, receive)
             shown = request.headers.get("authorization", "")
             caller = self._callers.who(shown)
-            if caller is None and scope["path"] != HEALTH:
+            is_open = scope["path"] == HEALTH or (reporter is not None and scope["path"] == insights.PATH)
+            if caller is None and not is_open:
                 await _refuse_at_the_door(request, send, shown)
                 return
-            request.state.caller = caller
+            request.state.caller, request.state.reporter = caller, reporter
         await self._app(scope, receive, send)
 
 

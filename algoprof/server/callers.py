@@ -4,8 +4,12 @@ import hashlib
 import secrets
 import string
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from algoprof.server.keys import Key, shown
+
+if TYPE_CHECKING:
+    from algoprof.server.insights import Insights
 
 _LETTERS = string.ascii_letters + string.digits
 
@@ -36,14 +40,17 @@ class Callers:
     >>> admitted.caller = Caller("demo/Routes", "rses-1")
     >>> callers.who(admitted.key)
     Caller(algorithm='demo/Routes', session='rses-1')
+    >>> callers.below(f"{admitted.path}/v1/insights") is admitted
+    True
     >>> admitted.end()
-    >>> callers.who(admitted.key) is None
+    >>> callers.who(admitted.key) is callers.below(admitted.path) is None
     True
     """
 
     def __init__(self, key: Key) -> None:
         self._key = key
         self._admitted: dict[bytes, Admitted] = {}
+        self._by_path: dict[bytes, Admitted] = {}
 
     def who(self, authorization: str) -> Caller | None:
         """Return who shows an `Authorization` header; None for a stranger."""
@@ -55,12 +62,17 @@ class Callers:
     def admit(self) -> "Admitted":
         """Let a worker in, by a key that nobody else has."""
         admitted = Admitted(self, "sim" + "".join(secrets.choice(_LETTERS) for _ in range(28)))
-        self._admitted[_digest(admitted.key)] = admitted
+        self._admitted[_digest(admitted.key)] = self._by_path[_digest(admitted.path)] = admitted
         return admitted
 
-    def dismiss(self, key: str) -> None:
+    def below(self, path: str) -> "Admitted | None":
+        """Return the worker whose path another one begins with; None for any other path."""
+        return self._by_path.get(_digest("/".join(path.split("/", 3)[:3])))
+
+    def dismiss(self, admitted: "Admitted") -> None:
         """Let a worker in no longer."""
-        self._admitted.pop(_digest(key), None)
+        self._admitted.pop(_digest(admitted.key), None)
+        self._by_path.pop(_digest(admitted.path), None)
 
 
 class Admitted:
@@ -74,11 +86,15 @@ class Admitted:
     def __init__(self, callers: Callers, key: str) -> None:
         self._callers = callers
         self.key = key
+        self.path = f"/worker/{secrets.token_urlsafe(16)}"
+        """Begins the paths that its algorithm asks for: the official client reports insights without a key."""
         self.caller = Caller()
+        self.insights: Insights | None = None
+        """What is reported of the call that it serves; None between calls."""
 
     def end(self) -> None:
         """The worker has ended."""
-        self._callers.dismiss(self.key)
+        self._callers.dismiss(self)
 
 
 def _digest(key: str) -> bytes:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from algoprof.errors import ServerError
 from algoprof.profiles.codec import to_json
-from algoprof.server import envelopes, inputs
+from algoprof.server import envelopes, inputs, insights
 from algoprof.server.envelopes import Json, Refusal
 from algoprof.server.hosting import MAX_CALLS, Host
 from algoprof.server.replicas import Job, Outcome
@@ -103,7 +103,21 @@ async def _perform(
             given=content[:512].decode("utf-8", "replace"),
             error=error,
         )
+    if outcome.insights.values:
+        host.store.record_insights(algorithm, job.request_id, _insights(algorithm, version, job, outcome))
     return outcome, error
+
+
+def _insights(algorithm: Algorithm, version: Version, job: Job, outcome: Outcome) -> dict[str, insights.Value]:
+    about: dict[str, insights.Value] = {
+        "duration_milliseconds": round(outcome.run * 1000),
+        "algorithm_owner": algorithm.owner,
+        "algorithm_name": algorithm.name,
+        "algorithm_version": version.semantic,
+        "request_id": job.request_id,
+        "session_id": job.session,
+    }
+    return insights.message(outcome.insights.values, about)
 
 
 async def _unwatched(performing: Coroutine[Any, Any, object]) -> None:
@@ -151,7 +165,7 @@ def _bare(result: Any, content_type: str) -> Response:
 
 
 def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:
-    """Return what the platform does not tell: the split of the time, and the profile, in seconds."""
+    """Return what the platform does not tell: the split of the time in seconds, the profile, and the insights."""
     measured: dict[str, Any] = {
         "queue": outcome.queue,
         "load": outcome.load,
@@ -161,4 +175,6 @@ def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.profile is not None:
         measured["profile"] = to_json(outcome.profile)
+    if outcome.insights.values:
+        measured["insights"] = outcome.insights.values
     return measured

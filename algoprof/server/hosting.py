@@ -19,7 +19,7 @@ from algoprof.server.envelopes import (
 )
 from algoprof.server.replicas import Job, Outcome, Replicas
 from algoprof.server.store import Algorithm, Build, Part, Store, Version
-from algoprof.server.workers import Program
+from algoprof.server.workers import ADDRESS, Program
 
 MAX_CALLS = 80
 """Calls that may be waiting or running at once, as on the platform."""
@@ -200,7 +200,7 @@ def worker_environment(address: str) -> dict[str, str]:
     """Return the environment variables of workers.
 
     An algorithm that calls another one through `Algorithmia.client()` finds this server, as it would the platform; the
-    key that it shows is added by its worker.
+    key that it shows and a path of its own are added by its worker.
     What configures algoprof for the server's own process is not passed on, and the report stays out of the
     algorithm's output, since the profile comes home in the answer.
     """
@@ -211,7 +211,7 @@ def worker_environment(address: str) -> dict[str, str]:
     }
     return {
         **kept,
-        "ALGORITHMIA_API": address,
+        ADDRESS: address,
         "ALGOPROF_REPORT": "never",
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,4 +1,4 @@
-"""`/v1/algorithms/...`: an algorithm, its builds and their logs, its versions, its recent errors; compile, publish."""
+"""`/v1/algorithms/...`: an algorithm, its builds and their logs, its versions, errors, insights; compile, publish."""
 
 import json
 from typing import Any
@@ -125,6 +125,12 @@ async def errors(request: Request) -> Response:
     """Return the errors of the last seven days, newest first, 200 at most."""
     host, found = _asked(request)
     return Json([error_resource(found, failure) for failure in host.store.errors(found)])
+
+
+async def insights(request: Request) -> Response:
+    """Return what the executions of the last seven days reported, newest first; `request_id` asks for one of them."""
+    host, found = _asked(request)
+    return Json([json.loads(row.message) for row in host.store.insights(found, request.query_params.get("request_id"))])
 
 
 async def health(_: Request) -> Response:

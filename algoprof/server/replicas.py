@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
 from algoprof.server.callers import Caller, Callers
 from algoprof.server.flights import any_recorded, profile_of
+from algoprof.server.insights import Insights
 from algoprof.server.replies import TOO_LARGE, Reply, parse
 from algoprof.server.workers import Exited, Program, ReplyTooLarge, Worker
 
@@ -62,6 +63,7 @@ class Outcome:
         stdout: what was printed, stdout and stderr in order.
         message: how the process ended, if it did.
         profile: what was recorded, where wanted and recorded.
+        insights: what the algorithm reported.
     """
 
     end: End = "timeout"
@@ -72,6 +74,7 @@ class Outcome:
     stdout: str = ""
     message: str = ""
     profile: "Profile | None" = None
+    insights: Insights = field(default_factory=Insights)
 
 
 class Replicas:
@@ -99,7 +102,7 @@ class Replicas:
         Raises:
             ServerError: if no worker could be started.
         """
-        outcome = Outcome()
+        outcome = Outcome(insights=Insights(job.request_id))
         try:
             async with asyncio.timeout_at(job.deadline):
                 await self._turns.acquire()
@@ -112,7 +115,7 @@ class Replicas:
                 outcome.end = "stopped"
                 return outcome
             worker = self._idle_worker() or Worker(self._program, self._directory, self._callers.admit())
-            worker.admitted.caller = Caller(job.algorithm, job.session)
+            worker.admitted.caller, worker.admitted.insights = Caller(job.algorithm, job.session), outcome.insights
             self._busy.add(worker)
             try:
                 await self._serve(worker, job, outcome)
@@ -121,7 +124,7 @@ class Replicas:
                 raise
             finally:
                 self._busy.discard(worker)
-                worker.admitted.caller = Caller(job.algorithm)
+                worker.admitted.caller, worker.admitted.insights = Caller(job.algorithm), None
             if worker.alive and not self._stopping and outcome.reply and outcome.reply.sound:
                 self._idle.append(worker)
             else:

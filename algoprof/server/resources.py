@@ -55,6 +55,7 @@ def algorithm_resource(
             "license": "apl",
             "network_access": "full",
             "pipeline_enabled": True,
+            "insights_enabled": True,
         },
         "resource_type": "algorithm",
     }

@@ -1,10 +1,11 @@
-"""What outlives the server, in SQLite: algorithms, their builds and versions, their recent errors."""
+"""What outlives the server, in SQLite: algorithms, their builds and versions, their recent errors and insights."""
 
 import contextlib
+import json
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -19,7 +20,8 @@ FILE = "algoprof.sqlite3"
 """The database's name in a data directory."""
 
 _ERRORS_KEPT = 200  # per algorithm, and for seven days, as the platform keeps them
-_ERROR_AGE_MS = 7 * 24 * 3600 * 1000
+_INSIGHTS_KEPT = 1000  # executions, likewise
+_AGE_MS = 7 * 24 * 3600 * 1000
 
 _SCHEMA = """
 create table if not exists algorithm (
@@ -66,8 +68,16 @@ create table if not exists acl (
     folder text primary key,
     read text not null
 );
+create table if not exists insight (
+    number integer primary key autoincrement,
+    algorithm_id text not null references algorithm,
+    created_ms integer not null,
+    request_id text not null,
+    message text not null
+);
 create index if not exists build_of on build (algorithm_id, number);
 create index if not exists error_of on error (algorithm_id, number);
+create index if not exists insight_of on insight (algorithm_id, number);
 """
 
 
@@ -149,7 +159,18 @@ class Failure:
     error_type: str
 
 
-_Row = TypeVar("_Row", Algorithm, Build, Version, Failure)
+@dataclass(frozen=True, slots=True)
+class Insight:
+    """What one execution reported, as one flat JSON object."""
+
+    number: int
+    algorithm_id: str
+    created_ms: int
+    request_id: str
+    message: str
+
+
+_Row = TypeVar("_Row", Algorithm, Build, Version, Failure, Insight)
 
 
 class Store:
@@ -273,19 +294,40 @@ class Store:
                 *map(_storable, (given[:128], text[:100_000], error["error_type"][:200])),
             ],
         )
-        self._database.execute(
-            "delete from error where algorithm_id = ? and (created_ms < ? or number <= ("
-            "select number from error where algorithm_id = ? order by number desc limit 1 offset ?))",
-            [algorithm.id, now - _ERROR_AGE_MS, algorithm.id, _ERRORS_KEPT],
-        )
+        self._forget("error", algorithm, now - _AGE_MS, _ERRORS_KEPT)
 
     def errors(self, algorithm: Algorithm) -> list[Failure]:
         """Return the recent errors, newest first."""
         return self._all(
             Failure,
             "where algorithm_id = ? and created_ms >= ? order by number desc",
-            [algorithm.id, now_ms() - _ERROR_AGE_MS],
+            [algorithm.id, now_ms() - _AGE_MS],
             table="error",
+        )
+
+    def record_insights(self, algorithm: Algorithm, request_id: str, message: Mapping[str, object]) -> None:
+        """Keep what one execution reported, and forget what is too old or too much."""
+        now = now_ms()
+        self._database.execute(
+            "insert into insight (algorithm_id, created_ms, request_id, message) values (?, ?, ?, ?)",
+            [algorithm.id, now, request_id, json.dumps(message)],
+        )
+        self._forget("insight", algorithm, now - _AGE_MS, _INSIGHTS_KEPT)
+
+    def insights(self, algorithm: Algorithm, request_id: str | None = None) -> list[Insight]:
+        """Return what recent executions reported, newest first; of one request, if it is given."""
+        return self._all(
+            Insight,
+            "where algorithm_id = ? and created_ms >= ? and request_id = coalesce(?, request_id) order by number desc",
+            [algorithm.id, now_ms() - _AGE_MS, None if request_id is None else _storable(request_id)],
+        )
+
+    def _forget(self, table: str, algorithm: Algorithm, before_ms: int, kept: int) -> None:
+        """Delete an algorithm's rows that are older than a time, and the oldest of those that are too many."""
+        self._database.execute(
+            f"delete from {table} where algorithm_id = ? and (created_ms < ? or number <= ("  # noqa: S608  (own words)
+            f"select number from {table} where algorithm_id = ? order by number desc limit 1 offset ?))",
+            [algorithm.id, before_ms, algorithm.id, kept],
         )
 
     def acl(self, folder: str) -> str | None:

@@ -23,6 +23,8 @@ from algoprof.server import bootstrap, keys
 from algoprof.server.callers import Admitted
 from algoprof.server.output import Output
 
+ADDRESS = "ALGORITHMIA_API"
+"""The environment variable that tells an algorithm where the platform is."""
 MAX_REPLY = 15 * 1024 * 1024
 """Bytes of a result that are accepted, before base64."""
 _MAX_REPLY_RAW = MAX_REPLY * 4 // 3 + 64 * 1024
@@ -188,6 +190,7 @@ class Worker:
     def _start(self, program: Program) -> subprocess.Popen[bytes]:
         environment = {
             **program.environment,
+            ADDRESS: program.environment[ADDRESS] + self.admitted.path,
             keys.VARIABLE: self.admitted.key,
             "ALGOPROF_REPLY_FIFO": str(self._fifo),
             "ALGOPROF_SERVER_PID": str(os.getpid()),

@@ -357,7 +357,7 @@ def test_the_algorithm_finds_itself_as_on_the_platform(server):
     assert state["argv"] == [f"{state['cwd']}/behaviour.py"]
     assert Path(state["argv"][0]).is_file()
     assert state["stdin"]
-    assert state["api"] == server.address
+    assert state["api"].startswith(f"{server.address}/worker/")
     assert state["variables"] == [
         "ALGOPROF_CONTROL",
         "ALGOPROF_FLIGHT_DIR",

@@ -4,11 +4,14 @@
 import multiprocessing
 import time
 
-from algoprof import budget, profile, section
+from algoprof import budget, configure, profile, section
+from algoprof.exporters.insights import InsightsExporter
 
 
 @profile
 def apply(input):
+    if input.get("insights"):
+        configure(exporters=[InsightsExporter.with_options(timeout=30)])
     with section("load"):
         time.sleep(0.02)
     for _ in range(input.get("rounds", 3)):

@@ -1,5 +1,6 @@
 """What every test starts from: a clean environment, counts that scale, and real programs or a visible reason."""
 
+import fcntl
 import importlib.util
 import os
 import shutil
@@ -46,8 +47,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let the long tests come first: beside them the others run, and none is left alone at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Let the long tests come first, for the others run beside them, and those last that nothing may run beside."""
+    items.sort(key=lambda item: (item.get_closest_marker("long") is None, item.get_closest_marker("alone") is not None))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -60,6 +61,22 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "tests/server" if nodeid.startswith("tests/server/") else nodeid.partition("::")[0]
 
     return ByFile(config, log)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Have a test marked `alone` run while none does beside it, unless that is a long one."""
+    if not hasattr(item.config, "workerinput") or item.get_closest_marker("long"):
+        return (yield)
+    shared = item.config._tmp_path_factory.getbasetemp().parent  # type: ignore[attr-defined]
+    with (shared / "turns").open("w") as turns, (shared / "running").open("w") as running:
+        fcntl.flock(turns, fcntl.LOCK_EX)  # held by who waits to be alone: whoever comes later waits here
+        fcntl.flock(running, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        fcntl.flock(turns, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(running, fcntl.LOCK_UN)  # closing leaves it to a fork that still has it
 
 
 # A shell's background jobs ignore these, and children would inherit it.

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 def inner(pytester: pytest.Pytester) -> pytest.Pytester:
     """A project of one test that needs a real program, run with our conftest."""
     pytester.makeconftest((ROOT / "tests/conftest.py").read_text())
-    pytester.makeini("[pytest]\nmarkers = real(name): needs a program\nasyncio_default_fixture_loop_scope = function\n")
+    markers = "real(name): needs a program\n alone: with none beside it"
+    pytester.makeini(f"[pytest]\nmarkers = {markers}\nasyncio_default_fixture_loop_scope = function\n")
     pytester.makepyfile(
         """
         import pytest
@@ -74,6 +75,31 @@ def test_a_sigterm_ends_the_tests_and_what_they_started(inner, beside):
     assert tests.returncode == pytest.ExitCode.INTERRUPTED, said
     assert "KeyboardInterrupt" in said
     assert not Path("/proc", started.read_text().strip()).exists()
+
+
+def test_beside_one_that_is_marked_alone_none_runs(inner):
+    source = """
+        import pathlib
+        import subprocess
+        import sys
+        import time
+
+        import pytest
+
+        {mark}
+        @pytest.mark.parametrize("number", range(6))
+        def test_it(number):
+            began = time.monotonic()
+            subprocess.run([sys.executable, "-c", ""], check=True)
+            pathlib.Path(f"{name} {{number}}").write_text(f"{{began}} {{time.monotonic()}}")
+        """
+    marks = {"alone": "@pytest.mark.alone", "beside": "", "besides": ""}
+    inner.makepyfile(**{f"test_{name}": source.format(mark=mark, name=name) for name, mark in marks.items()})
+    inner.runpytest_subprocess("--numprocesses=3").assert_outcomes(passed=18, skipped=1)
+    ran = {path.name: tuple(map(float, path.read_text().split())) for path in inner.path.glob("*[0-9]")}
+    for name, (began, ended) in ran.items():
+        if name.startswith("alone"):
+            assert [other for other, times in ran.items() if times[0] < ended and began < times[1]] == [name]
 
 
 def test_a_test_sees_none_of_the_callers_settings(run_python, monkeypatch):

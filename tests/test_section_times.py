@@ -6,7 +6,11 @@ import copy
 import pickle
 import time
 
+import pytest
+
 from algoprof import profile, section
+
+pytestmark = pytest.mark.alone
 
 
 class TestRecursionAcrossTasks:

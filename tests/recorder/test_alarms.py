@@ -13,6 +13,7 @@ import pytest
 from algoprof.recorder import backend
 from algoprof.recorder.reader import read
 
+pytestmark = pytest.mark.alone
 needs_compiled = pytest.mark.skipif(backend != "native", reason="the writer in Python has no thread without the GIL")
 shows_stacks = pytest.mark.skipif(
     sys.version_info >= (3, 13) or sys.platform != "linux",

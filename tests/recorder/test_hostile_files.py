@@ -77,7 +77,7 @@ def written(tmp_path):
 
 def bounded(path):
     """Read a flight file in little time and memory; return its profiles, or the error, which names the file."""
-    began = time.monotonic()
+    began = time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         flight = reader.read(path)
@@ -87,7 +87,7 @@ def bounded(path):
     else:
         refused = None
         assert sum(1 for profile in profiles for _ in profile.paths()) <= 100_000
-    assert time.monotonic() - began < SECONDS
+    assert time.process_time() - began < SECONDS
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MEGABYTES * 1024
     if refused is None:
         return profiles

@@ -12,6 +12,7 @@ from algoprof.supervisor.flights import header_of
 
 ON = {"ALGOPROF_SAMPLER": "on"}
 PHASES = Path(__file__).parents[2] / "benchmarks" / "sampler_phases.py"
+pytestmark = pytest.mark.alone
 TOOLS = """
 import json, time
 import algoprof

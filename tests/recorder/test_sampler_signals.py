@@ -5,6 +5,7 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.alone
 pytest.importorskip("algoprof.recorder._ticker", reason="needs the compiled clock")
 
 TOOLS = """

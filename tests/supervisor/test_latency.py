@@ -1,5 +1,9 @@
 """How soon after the kill the report is there."""
 
+import pytest
+
+pytestmark = pytest.mark.alone
+
 PROGRAM = """
 import time
 from algoprof import profile, section

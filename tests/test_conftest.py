@@ -96,7 +96,7 @@ def test_beside_one_that_is_marked_alone_none_runs(inner):
     marks = {"alone": "@pytest.mark.alone", "beside": "", "besides": ""}
     inner.makepyfile(**{f"test_{name}": source.format(mark=mark, name=name) for name, mark in marks.items()})
     inner.runpytest_subprocess("--numprocesses=3").assert_outcomes(passed=18, skipped=1)
-    ran = {path.name: tuple(map(float, path.read_text().split())) for path in inner.path.glob("*[0-9]")}
+    ran = {path.name: tuple(map(float, path.read_text().split())) for path in inner.path.glob("* [0-9]")}
     for name, (began, ended) in ran.items():
         if name.startswith("alone"):
             assert [other for other, times in ran.items() if times[0] < ended and began < times[1]] == [name]

@@ -92,10 +92,11 @@ def _end(number: int, frame: Any, *, tests: int = os.getpid()) -> None:
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
     signal.signal(number, lambda *_: None)  # whoever ends a whole group tells each of it twice
-    for children in Path("/proc/self/task").glob("*/children"):
-        for child in children.read_text().split():
-            with suppress(ProcessLookupError):
-                os.kill(int(child), number)
+    for thread in Path("/proc/self/task").glob("*"):
+        with suppress(FileNotFoundError):  # it has ended
+            for child in (thread / "children").read_text().split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(child), number)
     raise KeyboardInterrupt
 
 

@@ -23,7 +23,8 @@ from typing import Any, NoReturn, TextIO
 READY = "PIPE_INIT_COMPLETE"
 _WAY_OUT = (
     "return plain lists, dicts, strings, numbers, True, False and None, or bytes as the whole result; "
-    "or write it to a file, put that with client.file('data://.algo/temp/NAME').putFile(PATH) and return its URI"
+    "or write it to a file, put that with client.file('data://.algo/OWNER/ALGORITHM/temp/NAME').putFile(PATH) "
+    "and return its URI"
 )
 _hidden = [__file__, "<frozen importlib", importlib.__file__]  # files whose frames are not the author's
 _started: list[object] = []  # the ADK objects that have begun to serve

@@ -30,7 +30,7 @@ class Reply:
 TOO_LARGE = Reply(
     error={
         "message": f"the result is larger than {MAX_REPLY // 1024**2} MiB; write it to a file, put that with the data"
-        " API (client.file('data://.algo/temp/NAME').putFile(PATH)) and return its URI",
+        " API (client.file('data://.algo/OWNER/ALGORITHM/temp/NAME').putFile(PATH)) and return its URI",
         "error_type": "TooLargeError",
     }
 )

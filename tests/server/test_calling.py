@@ -149,7 +149,7 @@ def test_the_authors_error_type_passes_through(server):
 def test_a_result_that_cannot_be_json_is_named_by_its_path(server, what, words):
     error = server.call(PLAIN, {"do": what})["error"]
     assert error["message"].startswith(words)
-    assert "data://.algo/temp" in error["message"]
+    assert "data://.algo/OWNER/ALGORITHM/temp" in error["message"]
 
 
 def test_any_string_comes_back(server):

@@ -8,14 +8,13 @@ from algoprof.calls.references import Reference
 from algoprof.errors import ManagementError, NotOffered
 
 _MANAGEMENT = frozenset(("create", "get_secrets", "set_secret", "update"))
-_ADMINISTRATION = frozenset(
+NOT_OFFERED = frozenset(
     (
         "convert_type_id", "create_org", "create_user", "edit_org", "freeze", "get_environment", "get_org",
         "get_org_types", "get_organization_errors", "get_secret_providers", "get_supported_languages", "get_template",
         "get_user_errors", "invite_to_org", "report_insights", "scms", "username",
     )
 )  # fmt: skip
-NOT_OFFERED = _ADMINISTRATION
 """Methods of the official client that ours has not: for administrators and tools."""
 
 

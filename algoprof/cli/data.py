@@ -1,6 +1,5 @@
 """`algoprof data`: the platform's files and folders, as ls, cat, get, put, mkdir and rm have those of a machine."""
 
-import json
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -13,25 +12,21 @@ from algoprof.calls.data.local import LocalDataDirectory, LocalDataFile
 from algoprof.calls.data.progress import human
 from algoprof.cli.inputs import stdin_bytes
 from algoprof.cli.platform_options import Where, platform_options
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import examples, in_json, printable
 from algoprof.errors import AlgoprofError, DataApiError
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print what was done as JSON.")
 _timeout = click.option("--timeout", type=float, help="Seconds that it may take in all; else as long as data moves.")
 
 
-@click.group(
-    epilog="""\b
-algoprof data put photo.jpg data://.my/photos/
-algoprof data ls data://.my/photos
-algoprof data get -r data://.my/photos here
-algoprof data cat data://.my/photos/list.txt"""
-)
+@click.group()
 def command() -> None:
     """List, read, write and delete files of the platform: data://OWNER/COLLECTION/FILE, where .my is the caller."""
 
 
-@command.command()
+@command.command(
+    epilog=examples("algoprof data ls", "algoprof data ls data://.my/photos --json"), short_help="List a folder."
+)
 @click.argument("uri", metavar="[DATA_URI]", default="data://.my")
 @platform_options("--data")
 @_as_json
@@ -40,7 +35,7 @@ def ls(uri: str, where: Where, as_json: bool) -> None:
     with where.client() as asked:
         found = _folder(asked.dir(uri)).list()
         if as_json:
-            click.echo(json.dumps([_told(one) for one in found], indent=2, ensure_ascii=False))
+            click.echo(in_json([_told(one) for one in found], indent=2))
             return
         for one in found:
             size = when = "-"
@@ -51,7 +46,7 @@ def ls(uri: str, where: Where, as_json: bool) -> None:
             click.echo(printable(f"{size:>10}  {when:19}  {name}"))
 
 
-@command.command()
+@command.command(epilog=examples("algoprof data cat data://.my/photos/list.txt"))
 @click.argument("uri", metavar="DATA_URI")
 @platform_options("--data")
 def cat(uri: str, where: Where) -> None:
@@ -60,7 +55,14 @@ def cat(uri: str, where: Where) -> None:
         _file(asked.file(uri)).copy_to(_stdout())
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "algoprof data get data://.my/photos/photo.jpg",
+        "algoprof data get -r data://.my/photos here",
+        "algoprof data get data://.my/photos/photo.jpg - > photo.jpg",
+    ),
+    short_help="Write a file or a folder to this machine.",
+)
 @click.argument("uri", metavar="DATA_URI")
 @click.argument("path", metavar="[PATH]", default=".", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("-r", "--recursive", is_flag=True, help="A folder, with all that is in it.")
@@ -96,12 +98,19 @@ def get(
                 raise AlgoprofError(f"{uri} is a folder: -r gets all that is in it") from None
             raise
     if as_json:
-        click.echo(json.dumps([{"path": str(one), "size": one.stat().st_size} for one in done], indent=2))
+        click.echo(in_json([{"path": str(one), "size": one.stat().st_size} for one in done], indent=2))
         return
     _say(f"{_counted(len(done), 'file')} written" if recursive else f"{uri} is in {done[0]}")
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "algoprof data put photo.jpg data://.my/photos/",
+        "algoprof data put -r here data://.my/photos",
+        "echo hello | algoprof data put - data://.my/photos/list.txt",
+    ),
+    short_help="Write a file or a folder to the platform.",
+)
 @click.argument("path", metavar="PATH", type=click.Path(path_type=Path, allow_dash=True))
 @click.argument("uri", metavar="DATA_URI")
 @click.option(
@@ -131,12 +140,12 @@ def put(*, path: Path, uri: str, recursive: bool, timeout: float | None, where: 
                 target.put(path, timeout=timeout)
             done.append(target.uri)
     if as_json:
-        click.echo(json.dumps([{"uri": one} for one in done], indent=2, ensure_ascii=False))
+        click.echo(in_json([{"uri": one} for one in done], indent=2))
         return
     _say(f"{_counted(len(done), 'file')} written" if recursive else f"{done[0]} is written")
 
 
-@command.command()
+@command.command(epilog=examples("algoprof data mkdir data://.my/photos"), short_help="Make a folder.")
 @click.argument("uri", metavar="DATA_URI")
 @click.option("-p", "--exist-ok", is_flag=True, help="Be content with one that is there.")
 @platform_options("--data")
@@ -146,7 +155,10 @@ def mkdir(uri: str, exist_ok: bool, where: Where) -> None:
         asked.dir(uri).create(exist_ok=exist_ok)
 
 
-@command.command()
+@command.command(
+    epilog=examples("algoprof data rm data://.my/photos/photo.jpg", "algoprof data rm -r data://.my/photos"),
+    short_help="Delete a file or a folder.",
+)
 @click.argument("uri", metavar="DATA_URI")
 @click.option("-r", "--recursive", is_flag=True, help="A folder, with all that is in it.")
 @click.option("--force", is_flag=True, help="Ask nothing, and be content where nothing is there.")
@@ -172,7 +184,7 @@ def rm(*, uri: str, recursive: bool, force: bool, where: Where, as_json: bool) -
             _say(f"there is no {uri}")
             return
     if as_json:
-        click.echo(json.dumps({"deleted": uri}, ensure_ascii=False))
+        click.echo(in_json({"deleted": uri}))
         return
     _say(f"{uri} is deleted")
 

@@ -182,7 +182,7 @@ class Client:
         >>> client("simKey", "http://127.0.0.1:8080").file("data://.my/photos/cat.jpg")
         <DataFile data://.my/photos/cat.jpg>
         """
-        if dataUrl.startswith(SCHEME):
+        if isinstance(dataUrl, str) and dataUrl.startswith(SCHEME):
             return LocalDataFile(self, dataUrl)
         uri = parse_uri(dataUrl)
         if not uri.names:
@@ -198,7 +198,7 @@ class Client:
         Raises:
             ConfigurationError: if it names none.
         """
-        if dataUrl.startswith(SCHEME):
+        if isinstance(dataUrl, str) and dataUrl.startswith(SCHEME):
             return LocalDataDirectory(self, dataUrl)
         return DataDirectory(self._data, parse_uri(dataUrl))
 

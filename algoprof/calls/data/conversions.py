@@ -138,6 +138,7 @@ def _with_defaults() -> Converters:
     converters.register("_io._IOBase", _open_file)  # what the types of open() have in common
     converters.register("tempfile._TemporaryFileWrapper", _open_file)
     converters.register("tempfile.SpooledTemporaryFile", _open_file)
+    converters.register("algoprof.calls.data.objects.DataObject", lambda one: Value(one.uri))
     converters.register("numpy.ndarray", _array)
     converters.register("numpy.generic", _scalar)
     converters.register("pandas.core.frame.DataFrame", _table)

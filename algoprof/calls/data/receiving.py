@@ -139,12 +139,17 @@ def replacing(path: Path) -> Iterator[Destination]:
     """Open a temporary file beside a path; at the end of the block it takes its place, after an exception it is gone.
 
     Args:
-        path: the file; what is there stays until then, and its permissions afterwards. A link stays a link.
+        path: the file; what is there stays until then, and its permissions afterwards. A link stays a link, and a
+            device or a pipe is written as it is.
 
     Raises:
         OSError: if it cannot be written there.
     """
     path = path.resolve()
+    if path.exists() and not path.is_file() and not path.is_dir():
+        with path.open("wb") as file:
+            yield Destination(file, path)
+        return
     temporary = path.with_name(f".{path.name[:80]}.{secrets.token_hex(6)}.part")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     try:

@@ -198,6 +198,18 @@ def test_a_download_takes_its_place_in_one_step(files, client, tmp_path):
         file.download(tmp_path / "no" / "where")
 
 
+def test_a_device_is_written_as_it_is(files, client, tmp_path):
+    files.says(b"content")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        client.file("data://.my/a/b").download(tmp_path / "pipe")
+        assert os.read(reader, 100) == b"content"
+    finally:
+        os.close(reader)
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
 def test_a_full_disk_is_the_systems_error_and_leaves_nothing(files, client):
     files.says(CONTENT)
     if not Path("/dev/full").exists():

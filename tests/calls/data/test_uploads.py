@@ -184,6 +184,11 @@ def test_an_input_that_no_file_helps_is_refused_before_anything_is_stored(files,
         algo.pipe({"a": [b"x"]})
 
 
+def test_a_file_of_the_platform_becomes_its_uri(store, client):
+    prepared = store.prepare([client.file("data://.my/a/b"), client.dir("data://.my/a")])
+    assert (prepared.input, prepared.uploads) == (["data://.my/a/b", "data://.my/a"], 0)
+
+
 def test_where_files_go_is_a_folder(client):
     for wrong in (7, "data://", "data://.my", "http://x/y", None.__class__):
         with pytest.raises(ConfigurationError):

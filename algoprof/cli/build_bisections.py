@@ -1,6 +1,5 @@
 """`algoprof builds bisect`: which requirements keep a project from being built, and the nearest versions that build."""
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ import click
 
 from algoprof.calls.access.platforms import data_directory
 from algoprof.cli.output import Output
-from algoprof.cli.printing import printable, shortened
+from algoprof.cli.printing import examples, in_json, printable, shortened
 from algoprof.errors import AlgoprofError
 
 if TYPE_CHECKING:  # it needs what only a server needs
@@ -22,12 +21,13 @@ if TYPE_CHECKING:  # it needs what only a server needs
 _STATUS = {"installs": 0, "repaired": 1, "not_repaired": 1, "undecided": 3}
 _INTERRUPTED = 130
 _LONGEST = 300  # characters of a requirement that are shown
-_EXAMPLES = """\b
-algoprof builds bisect .
-algoprof builds bisect requirements.txt --python python3.12 --write"""
+_EXAMPLES = examples(
+    "algoprof builds bisect .",
+    "algoprof builds bisect requirements.txt --python python3.12 --write",
+)
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES, short_help="Find out which requirements do not install.")
 @click.argument("path", metavar="DIR|FILE", type=click.Path(path_type=Path))
 @click.option("--python", metavar="PYTHON", help="The Python to install for, a name or a path. [default: this one]")
 @click.option("--write", is_flag=True, help="Write the versions that install, instead of only showing them.")
@@ -78,7 +78,7 @@ def bisect(
         return _INTERRUPTED
     texts = _write(found) if write and found.changes else None
     if as_json:
-        click.echo(json.dumps(found.to_json() | {"written": texts is not None}, indent=2))
+        click.echo(in_json(found.to_json() | {"written": texts is not None}, indent=2))
     else:
         _show(found, written=texts is not None)
     return 0 if texts is not None else _STATUS[found.outcome]

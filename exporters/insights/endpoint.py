@@ -58,7 +58,7 @@ class Endpoint:
 
         Raises:
             OSError: if it cannot be sent, or no answer has come by the deadline.
-        ValueError: if the host's name cannot be one.
+            ValueError: if the host's name cannot be one.
             AlgoprofError: if it is refused.
         """
         head = (

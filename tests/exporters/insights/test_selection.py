@@ -144,7 +144,7 @@ selections = st.builds(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(runs, runs, selections)
 def test_a_run_that_is_told_twice_stays_within_the_platforms_limits(first, last, selection):
     early = selection.of(first, cold_start=True, reports_lost=10**9)
@@ -157,7 +157,7 @@ def test_a_run_that_is_told_twice_stays_within_the_platforms_limits(first, last,
     assert len(json.dumps(execution)) < MAX_BYTES
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(runs, st.integers(0, 30), st.integers(1, LIMIT))
 def test_no_sections_time_is_lost(run, count, limit):
     selection = Selection(metrics=(), sections=count, limit=limit)

@@ -91,7 +91,7 @@ class _Search:
         faults: what was found.
         lines: as they are by now, changes made.
         without_hashes: whether hashes are left out.
-        chosen: what pip chose when it could.
+        chosen: which versions pip chose for all lines, when it was asked.
     """
 
     requirements: Requirements
@@ -137,15 +137,12 @@ class _Search:
         return tuple(sorted(last.values(), key=lambda one: (one.line.first == 0, str(one.line.file), one.line.first)))
 
     def _whole(self) -> tuple[Mode, Verdict] | None:
-        """Try all lines, the cheap way first, and return how they fail."""
+        """Install all lines, and return how far pip has to go for them to fail, and how they do."""
         texts = [one.text for one in self.lines]
-        modes: tuple[Mode, ...] = ("resolve", "install")
-        for mode in modes if texts else ():
-            verdict = self.probe(texts, mode, _doing(mode, len(texts), len(texts)))
-            if not verdict.passed:
-                return mode, verdict
-            self.chosen = verdict if mode == "resolve" else self.chosen
-        return None
+        verdict = self.probe(texts, "install", _doing("install", len(texts), len(texts))) if texts else None
+        if verdict is None or verdict.passed:
+            return None
+        return "resolve" if verdict.resolving else "install", verdict
 
     def _fault(self, mode: Mode, verdict: Verdict) -> Fault:
         """Return the smallest set of lines that fails."""
@@ -163,15 +160,17 @@ class _Search:
     def _suspects(self, mode: Mode, verdict: Verdict) -> list[Line]:
         """Return the lines that are most likely at fault, by what pip said of them."""
         names, places = suspects_in(verdict, len(self.probe.options))
-        if mode == "install" and self.chosen and verdict.culprit:
-            names = self.chosen.leading_to(verdict.culprit)
+        if mode == "install" and verdict.culprit:
+            texts = [one.text for one in self.lines]
+            self.chosen = self.probe(texts, "resolve", _doing("resolve", len(texts), len(texts)))
+            names |= self.chosen.leading_to(verdict.culprit)
         return [one for place, one in enumerate(self.lines) if one.name in names or place in places]
 
     def _repaired(self, repairer: Repairer, fault: Fault) -> tuple[Change, ...]:
         verdict = fault.verdict
         if verdict.diagnosis.reason in _NOT_BY_VERSION and verdict.timed_out is None:
             return ()
-        if fault.mode == "install" or verdict.built:
+        if fault.mode == "install":
             chosen = self.chosen.chosen.get(verdict.culprit, "") if self.chosen else ""
             return repairer.built(fault.lines, verdict, chosen)
         return repairer.resolved(fault.lines, self.lines)

@@ -26,7 +26,7 @@ def distances(offered: Sequence[str], asked: str) -> dict[str, float]:
     """Return how many releases each version is away from the one that is asked for, which need not be among them.
 
     >>> distances(["1.0", "1.1", "2.0"], "1.1"), distances(["1.0", "2.0"], "1.5")
-    ({'1.0': 1.0, '1.1': 0.0, '2.0': 1.0}, {'1.0': 0.5, '2.0': 0.5})
+    ({'1.0': 1, '1.1': 0, '2.0': 1}, {'1.0': 0.5, '2.0': 0.5})
     """
     wanted = parsed(asked)
     known = [(parsed(text) or Version("0")) for text in offered]

@@ -5,10 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple, Self
@@ -39,24 +39,29 @@ class Pip:
 
     def __init__(self, python: str, directory: Path) -> None:
         self._directory = directory
-        self._over = contextlib.ExitStack()
-        if find_spec("pip") is None:
+        pip = find_spec("pip")
+        if pip is None or pip.origin is None:
             raise AlgoprofError(
                 "this environment has no pip, which tries the requirements: pip install 'algoprof[serve]'"
             )
         found = shutil.which(python)
         if found is None:
             raise AlgoprofError(f"there is no Python {python}; name an interpreter, such as python3.12 or its path")
-        self._python = found
+        self._python = os.path.abspath(found)  # noqa: PTH100  (a link to an interpreter stays one)
+        self._package = Path(pip.origin).parent
 
     def __enter__(self) -> Self:
-        self.scratch = Path(self._over.enter_context(tempfile.TemporaryDirectory(prefix="algoprof-bisect-")))
-        self._empty = self.scratch / "empty"
-        made = self._run([self._python, "-m", "venv", "--without-pip", str(self._empty)], _ASKING)
-        if made.code != 0:
-            self._over.close()
-            last = made.log.strip().rpartition("\n")[2] or "it said nothing"
-            raise AlgoprofError(f"{self._python} makes no environment ({last}); name a Python 3 with --python")
+        with contextlib.ExitStack() as over:
+            self.scratch = Path(over.enter_context(tempfile.TemporaryDirectory(prefix="algoprof-bisect-")))
+            alone = self.scratch / "alone"  # pip without what is installed beside it
+            alone.mkdir()
+            (alone / "pip").symlink_to(self._package)
+            self._empty = self.scratch / "empty"
+            made = self._run([self._python, "-I", "-m", "venv", "--without-pip", str(self._empty)], _ASKING)
+            if made.code != 0:
+                last = made.log.strip().rpartition("\n")[2] or "it said nothing"
+                raise AlgoprofError(f"{self._python} makes no environment ({last}); name a Python 3 with --python")
+            self._over = over.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -64,16 +69,9 @@ class Pip:
 
     def identity(self) -> str:
         """Return what pip's answers depend on besides the requirements: which Python, which pip, with what settings."""
-        asked = self._run([self._interpreter(self._empty), "-c", "import sys; print(sys.version, sys.prefix)"], _ASKING)
-        version = asked.log.replace(str(self._empty), "")
-        settings = self._run([sys.executable, "-P", "-m", "pip", "config", "list"], _ASKING)
-        return f"{self._python}\n{version}\n{self.version()}\n{settings.log}"
-
-    def version(self) -> str:
-        """Return pip's version."""
-        from importlib.metadata import version  # noqa: PLC0415  (nobody else needs it)
-
-        return version("pip")
+        asked = self._run([self._interpreter(self._empty), "-I", "-c", "import sys; print(sys.version)"], _ASKING)
+        settings = self._pip(self._empty, ["config", "list"], _ASKING)
+        return f"{self._python}\n{asked.log}\n{version('pip')}\n{settings.log}"
 
     def resolve(self, arguments: Sequence[str], limit: float) -> Ended:
         """Have pip choose versions, and build nothing. `arguments` go to `pip install --dry-run`."""
@@ -82,7 +80,7 @@ class Pip:
     def install(self, arguments: Sequence[str], limit: float) -> Ended:
         """Have pip install into an environment of its own, which is removed."""
         with self._environment() as environment:
-            return self._pip(environment, ["install", *arguments], limit)
+            return self._pip(environment, ["install", "--no-compile", *arguments], limit)
 
     @contextlib.contextmanager
     def _environment(self) -> Iterator[Path]:
@@ -94,7 +92,7 @@ class Pip:
             shutil.rmtree(environment, ignore_errors=True)
 
     def _pip(self, environment: Path, arguments: Sequence[str], limit: float) -> Ended:
-        pip = [sys.executable, "-P", "-m", "pip", "--python", self._interpreter(environment), *_OPTIONS]
+        pip = [self._interpreter(environment), str(self.scratch / "alone" / "pip"), *_OPTIONS]
         return self._run([*pip, *arguments], limit)
 
     def _run(self, command: Sequence[str], limit: float) -> Ended:

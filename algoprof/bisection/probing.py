@@ -1,5 +1,6 @@
 """Trials: some lines of a requirements file, given to pip by themselves, and what pip made of them, known or new."""
 
+import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -19,7 +20,10 @@ from algoprof.server import snapshots
 
 _IMPOSSIBLE = "===0.algoprof.asks.what.there.is"
 _VERSIONS = re.compile(r"\(from versions: ([^()]*)\)")
+_FOUND = re.compile(r"Found link \S*/([^/#\s]+\.whl)")
 _NO_PAGE = re.compile(r"Could not fetch URL (\S+): (?:(\d{3})|.*?(too many 5\d\d)|.*?)[ :)]")
+_GONE = ("404", "410")
+_REFUSALS = (*_GONE, "401", "403", "407")  # some indexes refuse what they do not have
 _CANARIES = 3  # other packages that an index is asked for, before it is believed to work
 
 
@@ -38,6 +42,21 @@ class Trial:
     number: int
     known: int
     outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an index has of a package, for one Python.
+
+    Args:
+        versions: all of them, oldest first.
+        wheels: those that need not be built.
+        pages: the index pages that were not to be had, each with the HTTP status or what went wrong.
+    """
+
+    versions: tuple[str, ...] = ()
+    wheels: frozenset[str] = frozenset()
+    pages: tuple[tuple[str, str], ...] = ()
 
 
 class Prober:
@@ -72,7 +91,6 @@ class Prober:
         self._constraints = tuple(constraints)
         self._names = tuple(dict.fromkeys(one.name for one in requirements.lines if one.changeable))
         self._around = key_of(pip.identity(), *constraints, *_surroundings(requirements))
-        self._answers: dict[str, bool] = {}
 
     def __call__(self, texts: Sequence[str], mode: Mode, doing: str) -> Verdict:
         """Try some lines.
@@ -87,18 +105,11 @@ class Prober:
         self._check_index(verdict)
         return verdict
 
-    def offered(self, name: str, *, wheels: bool = False) -> list[str]:
-        """Return the versions that there are of a package for this Python, oldest first.
-
-        Args:
-            name: the package.
-            wheels: only those that need not be built.
-        """
-        only = ("--only-binary", name) if wheels else ()
-        doing = f"asking for the {'wheels' if wheels else 'versions'} of {name}"
-        log = self._tried((*self.options, f"{name}{_IMPOSSIBLE}"), ("--no-deps", *only), "resolve", doing).log
-        listed = _VERSIONS.search(log)
-        return [one for one in listed[1].split(", ") if one[:1].isdigit()] if listed else []
+    def listing(self, name: str) -> Listing:
+        """Return which versions there are of a package for this Python."""
+        asked = (*self.options, f"{name}{_IMPOSSIBLE}")
+        doing = f"asking which versions there are of {name}"
+        return listed_in(self._tried(asked, ("--no-deps", "-vv"), "resolve", doing).log, name)
 
     def _tried(self, lines: Sequence[str], arguments: Sequence[str], mode: Mode, doing: str) -> Verdict:
         self.number += 1
@@ -111,7 +122,7 @@ class Prober:
                 self._kept.keep(key, verdict)
         else:
             self.known += 1
-        outcome = "passes" if verdict.passed else "fails"
+        outcome = "passes" if verdict.passed else "done" if arguments else "fails"
         self._tell(Trial(doing, self.number, self.known, f"{outcome}, as was known" if verdict.known else outcome))
         return verdict
 
@@ -120,11 +131,9 @@ class Prober:
             asked, report, held = (Path(folder, name) for name in ("requirements.txt", "report.json", "held.txt"))
             asked.write_text("".join(f"{one}\n" for one in lines), encoding="utf-8", errors="surrogateescape")
             held.write_text("".join(f"{one}\n" for one in self._constraints), encoding="utf-8")
-            given = ["--progress-bar", "off", "--constraint", str(held), "--requirement", str(asked), *arguments]
-            if mode == "resolve":
-                ended = self._pip.resolve(["--report", str(report), *given], self._limit)
-            else:
-                ended = self._pip.install(given, self._limit)
+            given = ["--progress-bar", "off", "--report", str(report), "--requirement", str(asked), *arguments]
+            run = self._pip.resolve if mode == "resolve" else self._pip.install
+            ended = run([*given, "--constraint", str(held)], self._limit)
             return self._verdict(ended, report, folder)
 
     def _verdict(self, ended: Ended, report: Path, folder: str) -> Verdict:
@@ -143,15 +152,13 @@ class Prober:
         name = verdict.culprit
         if verdict.passed or not missing or not name:
             return
-        asked = (*self.options, f"{name}{_IMPOSSIBLE}")
-        log = self._tried(asked, ("--no-deps", "-vv"), "resolve", f"asking the index for {name}").log
-        pages = [(page[1], page[2] or page[3] or "no answer") for page in _NO_PAGE.finditer(log)]
-        failing = [(page, what) for page, what in pages if what not in ("401", "403", "404", "407", "410")]
+        pages = self.listing(name).pages
+        failing = [(page, what) for page, what in pages if what not in _REFUSALS]
         if failing:
             raise BisectionUndecided(f"the package index does not answer: {failing[0][1]} for {failing[0][0]}")
         if pages and not self._works(name):
             page, what = pages[0]
-            if what not in ("404", "410") or len(self._names) > 1:
+            if what not in _GONE or len(self._names) > 1:
                 raise BisectionUndecided(
                     f"the package index has none of the packages that it was asked for: {what} for {page}",
                     ("check its address, and the rights of its user or token",),
@@ -160,12 +167,22 @@ class Prober:
     def _works(self, apart_from: str) -> bool:
         """Return whether the index has any of some other packages that the requirements name."""
         others = [name for name in self._names if name != apart_from][:_CANARIES]
-        for name in others:
-            if name not in self._answers:
-                self._answers[name] = bool(self.offered(name))
-            if self._answers[name]:
-                return True
-        return False
+        return any(self.listing(name).versions for name in others)
+
+
+def listed_in(log: str, name: str) -> Listing:
+    r"""Return what `pip -vv` says that there is of a package, when it is asked for a version that cannot be.
+
+    >>> listed_in("Found link file:///w/a-1.0-py3-none-any.whl, version: 1.0\n(from versions: 1.0, 1.1)", "a")
+    Listing(versions=('1.0', '1.1'), wheels=frozenset({'1.0'}), pages=())
+    """
+    found = _VERSIONS.search(log)
+    versions = tuple(one for one in found[1].split(", ") if one[:1].isdigit()) if found else ()
+    wheels = {
+        file[1].split("-")[1] for file in _FOUND.finditer(log) if canonicalize_name(file[1].split("-")[0]) == name
+    }
+    pages = tuple((page[1], page[2] or page[3] or "no answer") for page in _NO_PAGE.finditer(log))
+    return Listing(versions, frozenset(wheels), pages)
 
 
 def _of_an_address(verdict: Verdict, texts: Iterable[str]) -> bool:
@@ -179,17 +196,16 @@ def _surroundings(requirements: Requirements) -> Iterable[str]:
     """Yield what trials depend on besides their lines: the contents of files that lines and options name."""
     for path in requirements.files[1:]:
         yield f"{path} {key_of(path.read_text(encoding='utf-8', errors='replace'))}"
-    if not requirements.local:
-        return
     directory = requirements.path.parent
-    yield snapshots.digest(directory)
-    words = " ".join((*requirements.options, *(one.text for one in requirements.lines))).split()
-    for word in words:
-        path = directory / word.removeprefix("file://").partition("#")[0]
-        if path.is_dir():
-            yield from (f"{one} {_looks(one)}" for one in sorted(path.iterdir()))
-        elif path.is_file():
-            yield f"{path} {_looks(path)}"
+    for text in (*requirements.options, *(one.text for one in requirements.lines)):
+        for word in re.split(r"[\s=]+", text):
+            path = directory / word.removeprefix("file://").partition("#")[0].partition("[")[0]
+            if path.is_file():
+                yield f"{path} {_looks(path)}"
+            elif path.is_dir() and text in requirements.options:  # of an index, what there is
+                yield from (f"{one} {_looks(one)}" for one in sorted(path.iterdir()))
+            elif path.is_dir() and (word == "." or os.sep in word):
+                yield f"{path} {snapshots.digest(path)}"
 
 
 def _looks(path: Path) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from packaging.specifiers import SpecifierSet
 
 from algoprof.bisection.nearest import distances, ordered, parsed, releases
-from algoprof.bisection.probing import Prober
+from algoprof.bisection.probing import Listing, Prober
 from algoprof.bisection.requirement_lines import Line, line
 from algoprof.bisection.results import Change
 from algoprof.bisection.verdicts import Verdict
@@ -23,7 +23,7 @@ class Repairer:
 
     def __init__(self, probe: Prober) -> None:
         self._probe = probe
-        self._offered: dict[str, list[str]] = {}
+        self._listings: dict[str, Listing] = {}
 
     def resolved(self, failing: Sequence[Line], everything: Sequence[Line]) -> tuple[Change, ...]:
         """Return changes that let pip choose versions for lines that fail; preferably such that suit all lines.
@@ -71,9 +71,8 @@ class Repairer:
         if not offered:
             return ()
         allowed = one.requirement.specifier if one.requirement else SpecifierSet()
-        wheels = self._probe.offered(one.name, wheels=True)
         wanted = asked or next((text for text in reversed(offered) if allowed.contains(text)), offered[-1])
-        for version in ordered(offered, wanted, allowed, wheels)[:_BUILDS_TRIED]:
+        for version in ordered(offered, wanted, allowed, self._listing(one.name).wheels)[:_BUILDS_TRIED]:
             change = change_of(one, version)
             texts = [change.text if other == one else other.text for other in failing]
             if one not in failing:
@@ -127,9 +126,12 @@ class Repairer:
         return self._probe(texts, "resolve", doing)
 
     def _versions(self, name: str, asked: str) -> list[str]:
-        if name not in self._offered:
-            self._offered[name] = self._probe.offered(name)
-        return releases(self._offered[name], asked)
+        return releases(self._listing(name).versions, asked)
+
+    def _listing(self, name: str) -> Listing:
+        if name not in self._listings:
+            self._listings[name] = self._probe.listing(name)
+        return self._listings[name]
 
 
 def change_of(one: Line, version: str) -> Change:

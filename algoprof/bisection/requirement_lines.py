@@ -101,14 +101,6 @@ class Requirements:
     options: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
 
-    @property
-    def local(self) -> bool:
-        """Whether a line or an option names something on this machine, so that more than the text counts."""
-        return any(
-            re.search(r"(?:^|\s|@ *)(?:file:|\.{0,2}/|-e|-f|--find-links)|^[^ @;]*/", text)
-            for text in (*self.options, *(one.text for one in self.lines))
-        )
-
 
 def line(text: str, file: Path = Path("requirements.txt"), first: int = 0, last: int = 0) -> Line:
     """Return a line that asks for something.

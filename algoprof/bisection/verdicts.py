@@ -13,6 +13,13 @@ Mode = Literal["resolve", "install"]
 """How far pip goes: `resolve` chooses versions and builds nothing, `install` does all of it."""
 
 _OF_THE_MACHINE = (Reason.access_denied, Reason.disk_full, Reason.killed, Reason.network, Reason.permission_denied)
+_IN_CHOOSING = (
+    Reason.conflict,
+    Reason.file_missing,
+    Reason.invalid_requirement,
+    Reason.no_matching_distribution,
+    Reason.no_wheel_for_this_python,
+)
 _LARGEST_LOG = 256 * 1024  # characters that are kept of a log, half of them of each end
 
 
@@ -61,9 +68,9 @@ class Verdict:
         return not self.passed and self.timed_out is None and self.diagnosis.reason in _OF_THE_MACHINE
 
     @property
-    def built(self) -> bool:
-        """Whether pip found all the packages, and failed to build one of them."""
-        return not self.passed and self.diagnosis.reason in _IN_A_BUILD
+    def resolving(self) -> bool:
+        """Whether it failed while pip chose versions, before it built or installed anything."""
+        return self.timed_out is None and self.diagnosis.reason in _IN_CHOOSING
 
     def leading_to(self, package: str) -> set[str]:
         """Return the packages that ask for one, however indirectly, itself included."""
@@ -85,19 +92,6 @@ class Verdict:
             "wants": {name: list(wanted) for name, wanted in self.wants.items()},
             "timed_out": self.timed_out,
         }
-
-
-_IN_A_BUILD = (
-    Reason.compilation_failed,
-    Reason.compiler_missing,
-    Reason.library_missing,
-    Reason.metadata_failed,
-    Reason.module_missing,
-    Reason.out_of_memory,
-    Reason.program_missing,
-    Reason.command_failed,
-    Reason.unknown,
-)
 
 
 def from_json(value: Any) -> Verdict:

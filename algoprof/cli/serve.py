@@ -39,6 +39,7 @@ _EXAMPLES = examples("algoprof serve ./routes", "algoprof serve ./routes ./hello
     show_default=True,
     help="The most that a file of the data API may have.",
 )
+@click.option("--watch", is_flag=True, help="Build a folder anew when a file in it changes, and serve the new version.")
 @click.option("--parent", type=int, hidden=True, help="End with that parent process, and leave no data then.")
 def command(
     *,
@@ -48,6 +49,7 @@ def command(
     data: Path | None,
     replicas: int,
     max_file: int,
+    watch: bool,
     parent: int | None,
 ) -> int:
     """Host the algorithm of each DIR on this machine, under the platform's contract.
@@ -61,7 +63,15 @@ def command(
         lifeline.hold(parent)
     data = (data or data_directory()).absolute()
     try:
-        return serve(directories, host=host, port=port, data=data, replicas=replicas, file_limit=max_file * 1024**2)
+        return serve(
+            directories,
+            host=host,
+            port=port,
+            data=data,
+            replicas=replicas,
+            file_limit=max_file * 1024**2,
+            watched=watch,
+        )
     finally:
         if parent not in (None, os.getppid()):
             shutil.rmtree(data, ignore_errors=True)

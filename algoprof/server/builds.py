@@ -65,7 +65,13 @@ class Builder:
             ProjectError: as above.
         """
         async with self._one_at_a_time:
-            return await self._compile(project)
+            try:
+                return await self._compile(project)
+            except OSError as error:
+                reason = (
+                    f"cannot be built ({error.strerror or error}: {error.filename or self._data}); build it again then"
+                )
+                raise ProjectError(project.path, reason) from error
 
     async def _compile(self, project: projects.Project) -> Build:
         snapshot = await asyncio.to_thread(snapshots.take, project.path, self._data / "projects")
@@ -89,7 +95,10 @@ class Builder:
         try:
             log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with _appended(log) as file:
-                reason = await self._environment(key, requirements, own_wheel, file)
+                try:
+                    reason = await self._environment(key, requirements, own_wheel, file)
+                finally:
+                    self._remove_unfinished(key)
         except BaseException:
             self._store.finish_build(build, "failed")
             raise
@@ -154,6 +163,12 @@ class Builder:
         (directory / _FINISHED).touch()
         _note(log, "succeeded")
         return ""
+
+    def _remove_unfinished(self, key: str) -> None:
+        """Remove what a build that failed has installed: on a full disk, that makes room for the next one."""
+        directory = self._data / "environments" / key
+        if not (directory / _FINISHED).exists():
+            shutil.rmtree(directory, ignore_errors=True)
 
     async def _install(self, environment: Path, requirements: Path, own_wheel: Path, log: BinaryIO) -> int:
         if find_spec("pip") is None:

@@ -64,24 +64,45 @@ class Host:
         self._callers = callers
         self._count = replicas
         self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
-        self._built: dict[str, bool] = {}  # by algorithm id: whether the project served here could be built
+        self._served: dict[
+            str, Version | None
+        ] = {}  # by algorithm id: what its folder holds, None if it does not build
         self._replicas: dict[tuple[str, str], Replicas] = {}
 
     async def add(self, project: projects.Project) -> Version:
-        """Build a project and host it. Its build log can be read even if the build fails.
+        """Build a project and host it: calls from now on get it, those that have begun end on the version they have.
+
+        If the build fails, its log can be read, and a version that was hosted before stays.
 
         Raises:
-            ProjectError: if it cannot be built.
+            ProjectError: if it cannot be built, or another folder has the same algorithm.
         """
         algorithm = self.store.algorithm(project.owner, project.name)
-        self._directories[algorithm.id] = project.path
+        other = self._directories.setdefault(algorithm.id, project.path)
+        if other != project.path:
+            raise ProjectError(project.path, f"is {algorithm.path} by now, as {other} is; change one of them")
         try:
             version = await self.builder.build(project)
         except ProjectError:
-            self._built[algorithm.id] = False
+            self._served.setdefault(algorithm.id, None)
             raise
-        self._built[algorithm.id] = True
+        await self._serve(algorithm, version)
         return version
+
+    def served_from(self, directory: Path) -> list[str]:
+        """Return what is served from a folder, such as `demo/Routes version 1.0.3`."""
+        return [
+            f"{algorithm.path} version {version.semantic}"
+            for algorithm in self.store.algorithms()
+            if self._directories.get(algorithm.id) == directory and (version := self._served.get(algorithm.id))
+        ]
+
+    def newest(self, algorithm: Algorithm) -> Version | None:
+        """Return the version that calls get which name none: what its folder holds, else the newest; None without any.
+
+        After a change was taken back the folder holds an older one.
+        """
+        return self._served.get(algorithm.id) or next(iter(self.store.versions(algorithm)), None)
 
     async def compile(self, algorithm: Algorithm) -> Build:
         """Build the folder of an algorithm as it is now, without publishing it, and return how that went.
@@ -116,8 +137,8 @@ class Host:
         if known is not None and known.content == build.content:
             message = f"build {build.id} is published already, as version {known.semantic}; compile what is new first"
             raise Refusal(400, ALREADY_PUBLISHED, message)
-        self._built[algorithm.id] = True
-        return self.store.publish(build, part), build
+        self._served[algorithm.id] = version = self.store.publish(build, part)
+        return version, build
 
     def algorithm(self, name: str) -> Algorithm:
         """Return an algorithm that was ever built here, by `OWNER/NAME` or by id.
@@ -141,10 +162,9 @@ class Host:
             Refusal: if there is none, it is not served now, or its build failed.
         """
         algorithm = self.algorithm(name)
-        built = self._built.get(algorithm.id)
-        if built is None:
+        if algorithm.id not in self._served:
             raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
-        if not built and not selector:
+        if self._served[algorithm.id] is None and not selector:
             raise no_such_algorithm(
                 algorithm.path, f"its build failed; `algoprof builds diagnose {algorithm.path}` says why"
             )
@@ -158,7 +178,10 @@ class Host:
         """
         builds = self.store.builds(algorithm) if len(selector) == _HASH_LENGTH else []
         commits = {build.id: build.commit_sha for build in builds}
-        found = versions.select(self.store.versions(algorithm), selector, commits)
+        if selector in ("", "latest"):
+            found = self.newest(algorithm)
+        else:
+            found = versions.select(self.store.versions(algorithm), selector, commits)
         build = self.store.build(algorithm, found.build_id) if found else None
         if found is None or build is None:
             message = f"algorithm algo://{algorithm.path}/{selector} not found (No such algorithm version)"
@@ -180,6 +203,17 @@ class Host:
             )
             self._replicas[key] = Replicas(program, self._scratch, self._callers, self._count)
         return await self._replicas[key].run(job)
+
+    async def _serve(self, algorithm: Algorithm, version: Version) -> None:
+        """Have calls get a version from now on, and let the idle workers of what was served before end."""
+        before = self._served.get(algorithm.id)
+        self._served[algorithm.id] = version
+        if before is None or before.build_id == version.build_id:
+            return
+        build = self.store.build(algorithm, before.build_id)
+        replicas = self._replicas.get((build.content, build.environment)) if build else None
+        if replicas is not None:
+            await replicas.release()
 
     async def stop(self) -> None:
         """Kill every worker; calls under way are answered, later ones refused."""

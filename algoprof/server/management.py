@@ -23,10 +23,9 @@ from algoprof.server.store import Algorithm, Build, Part, Version
 
 
 async def algorithm(request: Request) -> Response:
-    """Return the algorithm at its newest version."""
+    """Return the algorithm at the version that calls get which name none."""
     host, found = _asked(request)
-    versions = host.store.versions(found)
-    version = versions[0] if versions else None
+    version = host.newest(found)
     builds = host.store.builds(found, limit=1)
     build = host.store.build(found, version.build_id) if version else builds[0] if builds else None
     return Json(algorithm_resource(found, version, build, _address(request)))

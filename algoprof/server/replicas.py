@@ -133,6 +133,11 @@ class Replicas:
         finally:
             self._turns.release()
 
+    async def release(self) -> None:
+        """Let the idle workers end; those that are busy go on."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(worker.end() for worker in idle))
+
     async def stop(self) -> None:
         """Kill every worker; jobs in the queue and under way end as `stopped`."""
         self._stopping = True

@@ -26,6 +26,7 @@ from algoprof.server.data.routes import DEFAULT_LIMIT, Data
 from algoprof.server.hosting import Host, worker_environment
 from algoprof.server.scratch import Scratch
 from algoprof.server.store import opened
+from algoprof.server.watching import Watcher
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 2  # seconds for answers under way to be sent once the workers are dead
@@ -39,6 +40,7 @@ def serve(
     data: Path,
     replicas: int = 1,
     file_limit: int = DEFAULT_LIMIT,
+    watched: bool = False,
 ) -> int:
     """Serve the algorithms of some folders until SIGINT, SIGTERM or SIGHUP, and return the exit status.
 
@@ -51,13 +53,14 @@ def serve(
         data: the data directory, made if it is not there.
         replicas: how many workers each version has at most.
         file_limit: bytes that a file of the data API may have.
+        watched: whether a folder that changes is built anew while it is served.
 
     Returns:
         0 if it has served, 128 and the signal's number if that came before.
 
     Raises:
         ServerError: if it cannot start.
-        ProjectError: if the only project cannot be built.
+        ProjectError: if the only project cannot be built; if it is watched, it may still be corrected.
         OSError: if the data directory cannot be used.
     """
     if not hasattr(os, "pidfd_open"):
@@ -79,11 +82,18 @@ def serve(
             hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, replicas=replicas)
             kept = Data(folders, store, file_limit)
             app = application(hosted, kept, callers)
-            return asyncio.run(_run(directories, listener, data, found, hosted, app=app))
+            return asyncio.run(_run(directories, listener, data, found, hosted, app=app, watched=watched))
 
 
 async def _run(
-    directories: Sequence[str], listener: socket.socket, data: Path, found: keys.KeyFound, host: Host, *, app: ASGIApp
+    directories: Sequence[str],
+    listener: socket.socket,
+    data: Path,
+    found: keys.KeyFound,
+    host: Host,
+    *,
+    app: ASGIApp,
+    watched: bool,
 ) -> int:
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[int] = loop.create_future()
@@ -104,7 +114,8 @@ async def _run(
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    building = asyncio.create_task(_build(directories, host))
+    watcher = Watcher(directories if watched else ())
+    building = asyncio.create_task(_build(directories, host, correctable=watcher.watches))
     ends: set[asyncio.Future[Any]] = {stopped, serving}
     try:
         await asyncio.wait({building, *ends}, return_when=asyncio.FIRST_COMPLETED)
@@ -112,6 +123,7 @@ async def _run(
             _say(f"stopped by {signal.Signals(stopped.result()).name} before anything was served")
             return 128 + stopped.result()
         building.result()
+        building = asyncio.create_task(watcher.follow(host, _say))
         with _announced(address, found, data):
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         return 0
@@ -146,12 +158,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _build(directories: Sequence[str], host: Host) -> None:
+async def _build(directories: Sequence[str], host: Host, *, correctable: bool) -> None:
     """Build the projects one after the other; those that cannot be built are told and left out.
 
     Raises:
-        ProjectError: if there is one project and it fails.
-        ServerError: if there are several and all fail, or two are the same algorithm.
+        ProjectError: if there is one project and it fails, and it is not correctable while it is served.
+        ServerError: if there are several and all fail, likewise, or two are the same algorithm.
     """
     taken: dict[str, Path] = {}
     failures: list[ProjectError] = []
@@ -165,11 +177,11 @@ async def _build(directories: Sequence[str], host: Host) -> None:
             version = await host.add(project)
         except ProjectError as failed:
             failures.append(failed)
-            if len(directories) > 1:
-                _say(f"left out: {failed}")
+            if len(directories) > 1 or correctable:
+                _say(f"left out{' until it is corrected' if correctable else ''}: {failed}")
         else:
             _say(f"serving {project.algorithm} version {version.semantic}")
-    if len(failures) == len(directories):
+    if len(failures) == len(directories) and not correctable:
         if len(failures) == 1:
             raise failures[0]
         raise ServerError("none of the projects could be built; what is wrong with each is told above")

@@ -1,5 +1,6 @@
 """A project's files as they were at a build: hashed, copied, and named for the git commit where they equal one."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ _LEFT_OUT = frozenset(
     {".git", ".hg", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache"}
     | {".pytest_cache", ".hypothesis", ".ipynb_checkpoints"}
 )
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 MAX_FILES = 20_000
 MAX_BYTES = 2 * 1024**3
 """A folder with more is refused: it is a home directory rather than an algorithm."""
@@ -38,16 +40,36 @@ def take(project: Path, directory: Path) -> Snapshot:
     """Copy a project below a directory, unless an equal copy is there.
 
     Raises:
-        ProjectError: if it is too large, or holds a file that cannot be read.
+        ProjectError: if it is too large, holds a file that cannot be read, or there is no room for a copy.
     """
     try:
         content = digest(project)
         if not (directory / content).exists():
             content = _copy(project, directory)
     except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise ProjectError(
+                project, f"cannot be copied to {directory} ({error.strerror}); make room there"
+            ) from None
         reason = f"cannot be read ({error.strerror}); make it readable or remove it"
         raise ProjectError(error.filename or project, reason) from None
     return Snapshot(directory / content, content, _commit(project) or content)
+
+
+def looks(project: Path) -> str:
+    """Return a word that changes when a file of a project does: cheaper than `digest`, since no file is read.
+
+    Raises:
+        ProjectError: if it is too large.
+        OSError: if a folder cannot be read, or a file has just gone.
+    """
+    seen = hashlib.sha256()
+    for path in _files(project):
+        found = path.stat()
+        seen.update(
+            f"{path}\0{found.st_ino} {found.st_size} {found.st_mtime_ns} {found.st_mode}\0".encode(errors="replace")
+        )
+    return seen.hexdigest()
 
 
 def _files(project: Path) -> list[Path]:

@@ -129,10 +129,20 @@ def server(_begun: Serving) -> Iterator[Serving]:
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Callable[..., Serving]]:
     """Start a server of this test's own; it is stopped at the end."""
+    yield from _starting(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Serving]]:
+    """Start a server that the tests of a module share; it is stopped when they are done."""
+    yield from _starting(tmp_path_factory.mktemp("servers"))
+
+
+def _starting(folder: Path) -> Iterator[Callable[..., Serving]]:
     started: list[Serving] = []
 
     def start(*directories: Path, data: Path | None = None, **options: Any) -> Serving:
-        serving = Serving(data or tmp_path / f"server{len(started)}", *directories, **options)
+        serving = Serving(data or folder / f"server{len(started)}", *directories, **options)
         started.append(serving)
         return serving.wait()
 

@@ -24,7 +24,8 @@ DEFAULT_LIMIT = 600.0
 
 _ROUNDS = 20  # faults that are repaired one after the other
 _HASH = re.compile(r"\s+--hash[=\s]\S+")
-_NOT_BY_VERSION = (Reason.hash_mismatch, Reason.file_missing, Reason.invalid_requirement, Reason.damaged_package)
+NOT_BY_VERSION = (Reason.hash_mismatch, Reason.file_missing, Reason.invalid_requirement, Reason.damaged_package)
+"""What no other version mends."""
 
 
 def bisect(
@@ -168,7 +169,7 @@ class _Search:
 
     def _repaired(self, repairer: Repairer, fault: Fault) -> tuple[Change, ...]:
         verdict = fault.verdict
-        if verdict.diagnosis.reason in _NOT_BY_VERSION and verdict.timed_out is None:
+        if verdict.diagnosis.reason in NOT_BY_VERSION and verdict.timed_out is None:
             return ()
         if fault.mode == "install":
             chosen = self.chosen.chosen.get(verdict.culprit, "") if self.chosen else ""
@@ -189,7 +190,9 @@ class _Search:
 
 def _doing(mode: Mode, count: int, total: int) -> str:
     how = "choosing versions for" if mode == "resolve" else "installing"
-    return f"{how} {f'all {total} lines' if count == total else f'{count} of {total} lines'}"
+    if count < total:
+        return f"{how} {count} of {total} lines"
+    return f"{how} all {total} lines" if total > 1 else f"{how} the only line"
 
 
 def _wants_us(requirements: Requirements) -> bool:

@@ -58,7 +58,7 @@ class Pip:
             (alone / "pip").symlink_to(self._package)
             self._empty = self.scratch / "empty"
             made = self._run([self._python, "-I", "-m", "venv", "--without-pip", str(self._empty)], _ASKING)
-            if made.code != 0:
+            if made.code != 0 or not Path(self._interpreter(self._empty)).exists():
                 last = made.log.strip().rpartition("\n")[2] or "it said nothing"
                 raise AlgoprofError(f"{self._python} makes no environment ({last}); name a Python 3 with --python")
             self._over = over.pop_all()

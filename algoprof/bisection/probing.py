@@ -84,6 +84,7 @@ class Prober:
         self.number = 0
         self.known = 0
         self.options = tuple(requirements.options)
+        self._listings: dict[str, Listing] = {}
         self._pip = pip
         self._kept = kept
         self._limit = limit
@@ -107,9 +108,12 @@ class Prober:
 
     def listing(self, name: str) -> Listing:
         """Return which versions there are of a package for this Python."""
-        asked = (*self.options, f"{name}{_IMPOSSIBLE}")
-        doing = f"asking which versions there are of {name}"
-        return listed_in(self._tried(asked, ("--no-deps", "-vv"), "resolve", doing).log, name)
+        if name not in self._listings:
+            asked = (*self.options, f"{name}{_IMPOSSIBLE}")
+            doing = f"asking which versions there are of {name}"
+            log = self._tried(asked, ("--no-deps", "-vv"), "resolve", doing).log
+            self._listings[name] = listed_in(log, name)
+        return self._listings[name]
 
     def _tried(self, lines: Sequence[str], arguments: Sequence[str], mode: Mode, doing: str) -> Verdict:
         self.number += 1
@@ -155,7 +159,8 @@ class Prober:
         pages = self.listing(name).pages
         failing = [(page, what) for page, what in pages if what not in _REFUSALS]
         if failing:
-            raise BisectionUndecided(f"the package index does not answer: {failing[0][1]} for {failing[0][0]}")
+            page, what = failing[0]
+            raise BisectionUndecided(f"the package index does not answer: {what} for {page}", ("try again later",))
         if pages and not self._works(name):
             page, what = pages[0]
             if what not in _GONE or len(self._names) > 1:

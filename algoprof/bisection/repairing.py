@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from packaging.specifiers import SpecifierSet
 
 from algoprof.bisection.nearest import distances, ordered, parsed, releases
-from algoprof.bisection.probing import Listing, Prober
+from algoprof.bisection.probing import Prober
 from algoprof.bisection.requirement_lines import Line, line
 from algoprof.bisection.results import Change
 from algoprof.bisection.verdicts import Verdict
@@ -23,7 +23,6 @@ class Repairer:
 
     def __init__(self, probe: Prober) -> None:
         self._probe = probe
-        self._listings: dict[str, Listing] = {}
 
     def resolved(self, failing: Sequence[Line], everything: Sequence[Line]) -> tuple[Change, ...]:
         """Return changes that let pip choose versions for lines that fail; preferably such that suit all lines.
@@ -72,7 +71,7 @@ class Repairer:
             return ()
         allowed = one.requirement.specifier if one.requirement else SpecifierSet()
         wanted = asked or next((text for text in reversed(offered) if allowed.contains(text)), offered[-1])
-        for version in ordered(offered, wanted, allowed, self._listing(one.name).wheels)[:_BUILDS_TRIED]:
+        for version in ordered(offered, wanted, allowed, self._probe.listing(one.name).wheels)[:_BUILDS_TRIED]:
             change = change_of(one, version)
             texts = [change.text if other == one else other.text for other in failing]
             if one not in failing:
@@ -83,7 +82,7 @@ class Repairer:
 
     def _loosened(self, one: Line, context: Sequence[Line]) -> tuple[float, Change] | None:
         """Return the nearest version of a line that fits the others of a context, and how far away it is."""
-        if not one.changeable or one.requirement is None:
+        if not one.changeable or one.requirement is None or not one.requirement.specifier:
             return None
         verdict = self._without([one], context)
         newest = verdict.chosen.get(one.name)
@@ -126,12 +125,7 @@ class Repairer:
         return self._probe(texts, "resolve", doing)
 
     def _versions(self, name: str, asked: str) -> list[str]:
-        return releases(self._listing(name).versions, asked)
-
-    def _listing(self, name: str) -> Listing:
-        if name not in self._listings:
-            self._listings[name] = self._probe.listing(name)
-        return self._listings[name]
+        return releases(self._probe.listing(name).versions, asked)
 
 
 def change_of(one: Line, version: str) -> Change:

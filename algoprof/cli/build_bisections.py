@@ -96,12 +96,15 @@ def _write(found: "Bisection") -> list[Path]:
 
 
 def _show(found: "Bisection", *, written: bool) -> None:
+    from algoprof.bisection.bisecting import NOT_BY_VERSION  # noqa: PLC0415  (as above)
     from algoprof.bisection.edits import diff, edited  # noqa: PLC0415  (as above)
 
     for fault in found.faults:
         _show_fault(fault)
     if found.outcome == "installs":
-        _say(f"{_lines(found.lines)} of {found.path} install")
+        _say(
+            f"{_lines(found.lines)} {found.path}{' install' if found.lines > 1 else ' installs' if found.lines else ''}"
+        )
     if found.outcome == "undecided":
         _say(f"nothing can be said of the requirements now: {found.sentence}")
         for advice in found.advice:
@@ -113,11 +116,11 @@ def _show(found: "Bisection", *, written: bool) -> None:
         if not written:
             click.echo(printable(diff(edited(found.changes), found.path.parent), keep="\n\t"), nl=False)
             _say("the same command with --write writes it")
-    if found.outcome == "not_repaired":
+    if found.outcome == "not_repaired" and found.faults[-1].verdict.diagnosis.reason not in NOT_BY_VERSION:
         _say("no other version of these was found that installs")
     if found.without_hashes and found.faults:
         _say("hashes were left out: take them anew, as pip-compile --generate-hashes does")
-    click.echo(f"{found.trials} trials, {found.known} of them known from before, {found.seconds:.1f} s", err=True)
+    click.echo(f"{_trials(found)}, {found.seconds:.1f} s", err=True)
 
 
 def _show_fault(fault: "Fault") -> None:
@@ -140,7 +143,13 @@ def _say(text: str) -> None:
 
 
 def _lines(count: int) -> str:
-    return "the only line" if count == 1 else f"all {count} lines"
+    return "nothing is asked for in" if not count else f"{'the only line' if count == 1 else f'all {count} lines'} of"
+
+
+def _trials(found: "Bisection") -> str:
+    if found.trials == 1:
+        return f"1 trial{', which was known from before' if found.known else ''}"
+    return f"{found.trials} trials{f', {found.known} of them known from before' if found.known else ''}"
 
 
 @contextmanager

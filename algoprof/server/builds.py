@@ -68,10 +68,8 @@ class Builder:
             try:
                 return await self._compile(project)
             except OSError as error:
-                reason = (
-                    f"cannot be built ({error.strerror or error}: {error.filename or self._data}); build it again then"
-                )
-                raise ProjectError(project.path, reason) from error
+                where = error.filename or self._data
+                raise ProjectError(project.path, f"cannot be built: {where}: {error.strerror or error}") from error
 
     async def _compile(self, project: projects.Project) -> Build:
         snapshot = await asyncio.to_thread(snapshots.take, project.path, self._data / "projects")

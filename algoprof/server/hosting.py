@@ -64,9 +64,7 @@ class Host:
         self._callers = callers
         self._count = replicas
         self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
-        self._served: dict[
-            str, Version | None
-        ] = {}  # by algorithm id: what its folder holds, None if it does not build
+        self._served: dict[str, Version | None] = {}  # by algorithm id; None if its folder does not build
         self._replicas: dict[tuple[str, str], Replicas] = {}
 
     async def add(self, project: projects.Project) -> Version:
@@ -96,13 +94,6 @@ class Host:
             for algorithm in self.store.algorithms()
             if self._directories.get(algorithm.id) == directory and (version := self._served.get(algorithm.id))
         ]
-
-    def newest(self, algorithm: Algorithm) -> Version | None:
-        """Return the version that calls get which name none: what its folder holds, else the newest; None without any.
-
-        After a change was taken back the folder holds an older one.
-        """
-        return self._served.get(algorithm.id) or next(iter(self.store.versions(algorithm)), None)
 
     async def compile(self, algorithm: Algorithm) -> Build:
         """Build the folder of an algorithm as it is now, without publishing it, and return how that went.
@@ -178,10 +169,7 @@ class Host:
         """
         builds = self.store.builds(algorithm) if len(selector) == _HASH_LENGTH else []
         commits = {build.id: build.commit_sha for build in builds}
-        if selector in ("", "latest"):
-            found = self.newest(algorithm)
-        else:
-            found = versions.select(self.store.versions(algorithm), selector, commits)
+        found = versions.select(self.store.versions(algorithm), selector, commits)
         build = self.store.build(algorithm, found.build_id) if found else None
         if found is None or build is None:
             message = f"algorithm algo://{algorithm.path}/{selector} not found (No such algorithm version)"

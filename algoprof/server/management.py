@@ -23,9 +23,10 @@ from algoprof.server.store import Algorithm, Build, Part, Version
 
 
 async def algorithm(request: Request) -> Response:
-    """Return the algorithm at the version that calls get which name none."""
+    """Return the algorithm at its newest version."""
     host, found = _asked(request)
-    version = host.newest(found)
+    versions = host.store.versions(found)
+    version = versions[0] if versions else None
     builds = host.store.builds(found, limit=1)
     build = host.store.build(found, version.build_id) if version else builds[0] if builds else None
     return Json(algorithm_resource(found, version, build, _address(request)))

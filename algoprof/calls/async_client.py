@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Never, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, Never, NoReturn, Self, TypeVar, overload
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.asking import Asking
@@ -15,18 +15,29 @@ from algoprof.calls.data.conversions import CONVERTERS
 from algoprof.calls.data.objects import AsyncData
 from algoprof.calls.data.uploads import destination, prepare
 from algoprof.calls.data.uris import parse as parse_uri
+from algoprof.calls.management.managed import ManagedAlgorithm
 from algoprof.calls.many.batches import CONCURRENCY
 from algoprof.calls.many.batches import checked as checked_batch
 from algoprof.calls.many.tasks import AsyncResponses
+from algoprof.calls.official.methods import NOT_OFFERED, OfficialMethods, refusing
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import Retries, checked
 from algoprof.calls.tries import Tries
-from algoprof.errors import CallError, ConfigurationError
+from algoprof.errors import CallError, ConfigurationError, NotOffered
 
 if TYPE_CHECKING:
     from algoprof.calls.wire.async_transport import AsyncTransport
 
 T = TypeVar("T")
+
+_MANAGING = frozenset(
+    name
+    for kind in (ManagedAlgorithm, OfficialMethods)
+    for name, what in vars(kind).items()
+    if callable(what) and not name.startswith("_")
+)
+"""What `Algorithm` does beside calling: asked seldom, so that a thread does for it."""
+_LISTED = ("builds", "versions")  # these fetch page after page as they are iterated over
 
 
 class AsyncClient:
@@ -134,6 +145,13 @@ class AsyncClient:
         """
         return AsyncDataDirectory(self._data, parse_uri(dataUrl))
 
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name == "get_algorithm_errors":
+            return _blocking(name, "")
+        if name in NOT_OFFERED:
+            return refusing(name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     async def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         await self._transport.close()
@@ -147,8 +165,21 @@ def _transport(platform: Platform, ca_cert: str | bool | None) -> "AsyncTranspor
     return AsyncTransport(platform, ca_cert)
 
 
+def _blocking(name: str, algo: str) -> Callable[..., NoReturn]:
+    """Return what stands for a method that only the synchronous client has: called, it says how a thread calls that."""
+    call = f"algoprof.client(...){algo}.{name}"
+    thread = f"lambda: list({call}(...))" if name in _LISTED else f"{call}, ..."
+
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise NotOffered(f"{name} for asyncio", f"await asyncio.to_thread({thread})")
+
+    return refuse
+
+
 class AsyncAlgorithm(Asking):
     """An algorithm as an `AsyncClient` calls it; made by `AsyncClient.algo`.
+
+    Its builds, versions and errors are told by `algoprof.client(...).algo(...)`, in a thread if they are not to block.
 
     Args:
         reference: which one it is.
@@ -164,6 +195,11 @@ class AsyncAlgorithm(Asking):
         super().__init__(reference, platform, grace=grace, retries=retries)
         self._transport = transport
         self._data = AsyncData(platform, transport)
+
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name in _MANAGING:
+            return _blocking(name, f".algo({self.reference.algorithm!r})")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     async def pipe(self, input: object, *, upload: bool | str = False) -> Response:  # noqa: A002  (the name that the official client gives it)
         """Call the algorithm and wait for what it gives, as `Algorithm.pipe` does; cancelled, it is given up.

@@ -10,7 +10,7 @@ import sys
 import pytest
 
 import algoprof
-from algoprof.errors import CallOutOfBudget, CallRefused, ConfigurationError, InputRefused
+from algoprof.errors import CallOutOfBudget, CallRefused, ConfigurationError, InputRefused, NotOffered
 
 AT_ONCE = {"Retry-After": "0"}
 
@@ -81,6 +81,27 @@ async def test_it_fails_as_the_other_does(platform, algo):
         algoprof.AsyncClient("simKey", platform.address).algo("http://h/v1/algo/a/b")
     with algoprof.profile("job", timeout=1e-9), pytest.raises(CallOutOfBudget):
         await algo.pipe(None)
+
+
+async def test_what_only_the_other_client_does_says_how_a_thread_does_it(platform, algo):
+    thread = "asyncio.to_thread"
+    client = algoprof.AsyncClient("simKey", platform.address)
+    for refused, words in (
+        (
+            algo.build_logs,
+            f"build_logs for asyncio: write `await {thread}(algoprof.client(...).algo('demo/Routes').build",
+        ),
+        (algo.builds, f"write `await {thread}(lambda: list(algoprof.client(...).algo('demo/Routes').builds(...)))`"),
+        (algo.exists, f"{thread}(algoprof.client(...).algo('demo/Routes').exists, ...)"),
+        (client.get_algorithm_errors, f"{thread}(algoprof.client(...).get_algorithm_errors, ...)"),
+        (client.create_user, "Algorithmia.client(...).create_user(...)"),
+    ):
+        with pytest.raises(NotOffered) as raised:
+            refused("b1")
+        assert words in str(raised.value)
+    for one in (client, algo):
+        with pytest.raises(AttributeError):
+            one.no_such_method  # noqa: B018
 
 
 async def test_it_tries_again_where_that_is_safe(platform):

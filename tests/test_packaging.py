@@ -135,8 +135,8 @@ def test_without_extras_everything_imports_but_what_the_extras_are_for(installed
         if module == "algoprof.calls.wire.async_transport":
             assert missing == "httpx"
             continue
-        assert missing in ("starlette", "uvicorn"), line
-        assert module.startswith("algoprof.server") or module == "algoprof.cli.serve", line
+        assert missing in ("packaging", "starlette", "uvicorn"), line
+        assert module.startswith(("algoprof.bisection", "algoprof.server")) or module == "algoprof.cli.serve", line
 
 
 def test_the_command_names_its_version_and_how_to_install_what_it_lacks(installed, tmp_path):

@@ -5,7 +5,7 @@ import re
 from algoprof.budgets import Budget
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.references import parse
-from algoprof.calls.wire.inputs import Flaw
+from algoprof.calls.wire.inputs import UPLOAD, Flaw
 from algoprof.calls.wire.protocol import Reply
 from algoprof.errors import (
     AlgorithmException,
@@ -30,7 +30,7 @@ _REFUSALS = {
         " call is published with public callability, and a key may be limited to some algorithms or lack management;"
         " ask its owner, or use another key"
     ),
-    413: "the input is too large: pass upload=True, which makes it a file and sends its data:// path",
+    413: f"the input is too large: {UPLOAD}",
     415: "this algorithm or platform does not take such an input: send JSON, text or bytes",
     429: "too many calls at once, the platform takes 80 of an account: send fewer, or pass retries= to the client",
 }

@@ -74,6 +74,8 @@ class Converters:
 
         def converter(value: T) -> File | Value:
             made = convert(value)
+            if isinstance(made, io.BytesIO):  # it has just been written, and stands at its end
+                made = made.getvalue()
             return made if isinstance(made, (File, Value)) else File(made, suffix)
 
         self._known[kind] = converter
@@ -93,7 +95,7 @@ def _array(array: Any) -> File:
 
     content = io.BytesIO()
     numpy.save(content, array, allow_pickle=False)
-    return File(content, ".npy")
+    return File(content.getvalue(), ".npy")
 
 
 def _scalar(scalar: Any) -> Value:
@@ -141,8 +143,8 @@ def _with_defaults() -> Converters:
     converters.register("algoprof.calls.data.objects.DataObject", lambda one: Value(one.uri))
     converters.register("numpy.ndarray", _array)
     converters.register("numpy.generic", _scalar)
-    converters.register("pandas.core.frame.DataFrame", _table)
-    converters.register("pandas.core.series.Series", _table)
+    for name in ("pandas.DataFrame", "pandas.Series", "pandas.core.frame.DataFrame", "pandas.core.series.Series"):
+        converters.register(name, _table)  # the latter two are what they say of themselves before pandas 3
     return converters
 
 

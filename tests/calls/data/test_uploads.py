@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -149,10 +150,18 @@ def test_what_cannot_become_a_file_is_named(store, tmp_path):
         store.prepare([0, fractions.Fraction(1, 2)], converters)
 
 
+def written(number):
+    file = io.BytesIO()
+    file.write(str(number).encode())
+    return file
+
+
 def test_a_converter_is_found_for_a_type_its_name_and_those_below(store):
     converters = Converters()
     converters.register("datetime.date", lambda day: Value(day.isoformat()))
     converters.register(fractions.Fraction, str, ".txt")
+    converters.register("decimal.Decimal", written)
+    assert store[store.prepare([Decimal(7)], converters).input[0]] == b"7"
     prepared = store.prepare([dt.datetime(2020, 1, 2, tzinfo=dt.UTC), fractions.Fraction(1, 3)], converters)
     assert prepared.input[0] == "2020-01-02T00:00:00+00:00"
     assert store[prepared.input[1]] == b"1/3"

@@ -95,6 +95,7 @@ class _Bar(Progress):
     def __init__(self, name: str) -> None:
         from rich import progress as bars  # noqa: PLC0415  (only a terminal needs it)
         from rich.console import Console  # noqa: PLC0415
+        from rich.errors import LiveError  # noqa: PLC0415
 
         self._bars = bars.Progress(
             bars.TextColumn("{task.description}", markup=False),
@@ -108,7 +109,8 @@ class _Bar(Progress):
         self._task = self._bars.add_task(name, total=None)
         self._total: int | None = None
         self._moved = 0
-        self._shown = False
+        self._in_use = LiveError
+        self._shown = self._tried = False
 
     def expect(self, total: int | None) -> None:
         self._total, self._moved = total, 0
@@ -116,9 +118,11 @@ class _Bar(Progress):
 
     def moved(self, count: int) -> None:
         self._moved += count
-        if not self._shown and max(self._total or 0, self._moved) >= _LARGE:
-            self._shown = True
-            self._bars.start()
+        if not self._tried and max(self._total or 0, self._moved) >= _LARGE:
+            self._tried = True
+            with suppress(self._in_use):  # another bar is there, which some versions of rich want alone
+                self._bars.start()
+                self._shown = True
         self._bars.update(self._task, completed=self._moved)
 
     def stop(self) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from algoprof.calls.data.conversions import Converter, Converters, File, Value
 from algoprof.calls.data.operations import Operations
 from algoprof.calls.data.plans import Plan
-from algoprof.calls.data.progress import Progress
+from algoprof.calls.data.progress import progress
 from algoprof.calls.data.sources import Opened, opened
 from algoprof.calls.data.uris import DataUri, parse
 from algoprof.calls.wire.inputs import BINARY, JSON, LARGEST, Body, Flaw, of_any_size, step
@@ -210,7 +210,7 @@ def _sha256(content: Opened) -> str:
 def _repeatable(file: File, place: _Place) -> Iterator[Opened]:
     """Open a file that can be read twice: once for its name and once to be sent."""
     try:
-        with opened(file.content, Progress()) as content:
+        with progress(None, place.path()) as moving, opened(file.content, moving) as content:
             if content.is_repeatable:
                 yield content
                 return
@@ -220,7 +220,7 @@ def _repeatable(file: File, place: _Place) -> Iterator[Opened]:
                 except LocalProblem as problem:
                     raise problem.error from None
                 kept.seek(0)
-                with opened(kept, Progress()) as again:
+                with opened(kept, moving) as again:
                     yield again
     except ConfigurationError as error:
         raise DataApiError(f"{place.path()}: {error}") from None

@@ -16,8 +16,8 @@ def answer(status: int, headers: Mapping[str, str], body: bytes, largest: int) -
         body: as it came.
         largest: bytes that it may be at most.
 
-    >>> answer(200, {"Content-Encoding": "gzip"}, b"abcd", 10**6)
-    NoAnswer(outcome='platform_error', reason='its answer is not gzip, as it says', status=200, unsent=False)
+    >>> answer(200, {"Content-Encoding": "gzip"}, b"abcd", 10**6).reason
+    'its answer is not gzip, as it says'
     """
     lower = {name.lower(): text for name, text in headers.items()}
     encoding = lower.get("content-encoding", "").strip().lower() or "identity"

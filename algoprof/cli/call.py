@@ -58,6 +58,9 @@ _EXAMPLES = examples(
     show_default=True,
     help="With --many: results in the order of the inputs, or as they are there.",
 )
+@click.option(
+    "--upload", is_flag=True, help="Make a file of the data API of an input over 10 MiB, and call with its data:// URI."
+)
 @click.option("--timeout", type=float, default=300.0, show_default=True, help="Seconds it may take, at most 3000.")
 @click.option("--stdout", "captured", is_flag=True, help="Show on stderr what the algorithm prints.")
 @click.option("--profile", "tree", is_flag=True, help="Show on stderr where the time went, section by section.")
@@ -75,6 +78,7 @@ def command(
     many: str | None,
     concurrency: int,
     ordered: bool,
+    upload: bool,
     timeout: float,
     captured: bool,
     tree: bool,
@@ -95,8 +99,8 @@ def command(
     """
     destination = Output(output)
     if many is not None:
-        alone = (stdin, data, text, path, kind, output, tree or None, (captured and not record) or None)
-        if any(option is not None for option in alone):
+        alone = (stdin, data, text, path, kind, output)
+        if any(option is not None for option in alone) or tree or upload or (captured and not record):
             raise click.UsageError(
                 "--many brings its inputs and prints lines: it goes with --concurrency, --unordered, --timeout, and"
                 " --json, which has --stdout and the profile as well"
@@ -104,12 +108,12 @@ def command(
         with where.client() as caller:
             algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
             return call_many(algo, many, concurrency=concurrency, ordered=ordered, record=record)
-    given = given_input(stdin, data, text, path, kind)
+    given = given_input(stdin, data, text, path, kind, upload=upload)
     with where.client() as caller:
         algo = caller.algo(algorithm).set_options(timeout=timeout, stdout=captured)
         try:
             with told_if_interrupted(str(algo.reference), timeout):
-                response = algo.pipe(given)
+                response = algo.pipe(given, upload=upload)
         except CallError as error:
             tell_failure(error, printed=captured, tree=tree)
             if record:

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import click
 
+from algoprof.calls.wire.inputs import LARGEST
 from algoprof.cli.inputs import stdin_bytes
 
 _LARGEST_READ = 11 * 1024 * 1024  # bytes; just over what the platform takes, so that it is refused as too large
 _TYPES = {".json": "json", ".txt": "text", ".md": "text", ".csv": "text", ".tsv": "text", ".html": "text"}
 
 
-def given_input(stdin: str | None, data: str | None, text: str | None, path: str | None, kind: str | None) -> object:
+def given_input(
+    stdin: str | None, data: str | None, text: str | None, path: str | None, kind: str | None, *, upload: bool = False
+) -> object:
     """Return the one input that the options give.
 
     Args:
@@ -20,6 +23,7 @@ def given_input(stdin: str | None, data: str | None, text: str | None, path: str
         text: it, as a text.
         path: the file it is in; `-` is stdin.
         kind: what the file holds: `json`, `text` or `binary`; None goes by the file's name.
+        upload: whether it may be of any size; a binary file that is too large for a call is a `Path` then.
 
     Raises:
         click.UsageError: if there is none, or several, or it is not what it is said to be.
@@ -35,20 +39,23 @@ def given_input(stdin: str | None, data: str | None, text: str | None, path: str
         return _parsed(data, "--data")
     if text is not None:
         return text
-    return _from_file(path or "", kind)
+    return _from_file(path or "", kind, upload=upload)
 
 
-def _from_file(path: str, kind: str | None) -> object:
+def _from_file(path: str, kind: str | None, *, upload: bool) -> object:
+    most = -1 if upload else _LARGEST_READ
     if path == "-":
-        content, kind, name = stdin_bytes().read(_LARGEST_READ), kind or "json", "stdin"
+        content, kind, name = stdin_bytes().read(most), kind or "json", "stdin"
     else:
-        with Path(path).open("rb") as file:
-            content = file.read(_LARGEST_READ)
         kind, name = kind or _TYPES.get(Path(path).suffix.lower(), "binary"), path
+        if upload and kind == "binary" and Path(path).stat().st_size > LARGEST:
+            return Path(path)
+        with Path(path).open("rb") as file:
+            content = file.read(most)
     if kind == "binary":
         return content
-    if len(content) == _LARGEST_READ:
-        raise click.UsageError(f"{name} is larger than the 10 MiB that the platform takes")
+    if len(content) == most:
+        raise click.UsageError(f"{name} is larger than the 10 MiB that the platform takes: --upload makes a file of it")
     try:
         decoded = content.decode()
     except UnicodeDecodeError:

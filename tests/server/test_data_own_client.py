@@ -193,6 +193,16 @@ def test_the_command_line_moves_whole_folders(data, folder, tmp_path):
     assert [data(*one, uri).returncode for one in (["mkdir"], ["mkdir"], ["mkdir", "-p"])] == [0, 1, 0]
 
 
+def test_the_command_line_calls_with_more_than_a_call_takes(command_line, server, client, tmp_path):
+    for name, content in (("large.bin", bytes(11 << 20)), ("large.txt", b"x" * (12 << 20))):
+        (tmp_path / name).write_bytes(content)
+        call = ["call", "local/plain", "--data-dir", server.data, "--file", tmp_path / name]
+        refused = command_line(*call)
+        assert (refused.returncode, "upload" in refused.stderr) == (1, True)
+        done = command_line(*call, "--upload")
+        assert client.file(done.stdout.strip()).get() == content
+
+
 def test_the_command_line_is_about_the_platforms_files(data):
     for arguments in (
         ("cat", "file:///etc/hostname"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn, Self, cast
 
 from algoprof.calls.access.platforms import Platform, locate
 from algoprof.calls.algorithms import Algorithm
@@ -168,12 +168,12 @@ class Client:
         """
         return self.algo(algorithm_id).get_errors()
 
-    def file(self, dataUrl: str, cleanup: bool = True) -> DataFile | LocalDataFile:  # noqa: ARG002, N803  (the official signature)
+    def file(self, dataUrl: str, cleanup: bool = True) -> DataFile:  # noqa: ARG002, N803  (the official signature)
         """Return a file of the data API; whether it is there is not asked.
 
         Args:
             dataUrl: `data://OWNER/COLLECTION/FILE`, where `.my` is the caller; that of another connector, such as
-                `s3://...`; or `file://...`, one of this machine.
+                `s3://...`; or `file://...`, one of this machine: a `LocalDataFile`, with the methods that make sense.
             cleanup: what the official client knows; what is fetched to be read is always removed here.
 
         Raises:
@@ -183,23 +183,24 @@ class Client:
         <DataFile data://.my/photos/cat.jpg>
         """
         if isinstance(dataUrl, str) and dataUrl.startswith(SCHEME):
-            return LocalDataFile(self, dataUrl)
+            return cast("DataFile", LocalDataFile(self, dataUrl))
         uri = parse_uri(dataUrl)
         if not uri.names:
             raise ConfigurationError(f"{dataUrl!r} is no file: it looks like data://.my/COLLECTION/FILE")
         return DataFile(self._data, uri)
 
-    def dir(self, dataUrl: str) -> DataDirectory | LocalDataDirectory:  # noqa: N803  (the official name)
+    def dir(self, dataUrl: str) -> DataDirectory:  # noqa: N803  (the official name)
         """Return a folder of the data API; whether it is there is not asked.
 
         Args:
-            dataUrl: `data://OWNER/COLLECTION`, that of another connector, or `file://...`, one of this machine.
+            dataUrl: `data://OWNER/COLLECTION`, that of another connector, or `file://...`, one of this machine: a
+                `LocalDataDirectory`, which lists names.
 
         Raises:
             ConfigurationError: if it names none.
         """
         if isinstance(dataUrl, str) and dataUrl.startswith(SCHEME):
-            return LocalDataDirectory(self, dataUrl)
+            return cast("DataDirectory", LocalDataDirectory(self, dataUrl))
         return DataDirectory(self._data, parse_uri(dataUrl))
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:

@@ -8,7 +8,6 @@ import click
 
 from algoprof.calls.data.files import DataFile
 from algoprof.calls.data.folders import DataDirectory
-from algoprof.calls.data.local import LocalDataDirectory, LocalDataFile
 from algoprof.calls.data.progress import human
 from algoprof.cli.inputs import stdin_bytes
 from algoprof.cli.platform_options import Where, platform_options
@@ -189,15 +188,15 @@ def rm(*, uri: str, recursive: bool, force: bool, where: Where, as_json: bool) -
     _say(f"{uri} is deleted")
 
 
-def _file(found: DataFile | LocalDataFile) -> DataFile:
-    if isinstance(found, LocalDataFile):
-        raise AlgoprofError(f"{found.path} is a file of this machine: name one of the platform, data://...")
+def _file(found: object) -> DataFile:
+    if not isinstance(found, DataFile):
+        raise AlgoprofError(f"{found!r} is of this machine: name one of the platform, data://...")
     return found
 
 
-def _folder(found: DataDirectory | LocalDataDirectory) -> DataDirectory:
-    if isinstance(found, LocalDataDirectory):
-        raise AlgoprofError(f"{found.path} is a folder of this machine: name one of the platform, data://...")
+def _folder(found: object) -> DataDirectory:
+    if not isinstance(found, DataDirectory):
+        raise AlgoprofError(f"{found!r} is of this machine: name one of the platform, data://...")
     return found
 
 

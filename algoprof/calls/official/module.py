@@ -6,7 +6,6 @@ from algoprof.calls.algorithms import Algorithm
 from algoprof.calls.client import Client, client
 from algoprof.calls.data.files import DataFile
 from algoprof.calls.data.folders import DataDirectory
-from algoprof.calls.data.local import LocalDataDirectory, LocalDataFile
 from algoprof.errors import NotOffered
 
 apiKey: str | None = None  # noqa: N816  (the official name)
@@ -30,7 +29,7 @@ def algo(algoRef: str) -> Algorithm:  # noqa: N803
     return getDefaultClient().algo(algoRef)
 
 
-def file(dataUrl: str) -> DataFile | LocalDataFile:  # noqa: N803
+def file(dataUrl: str) -> DataFile:  # noqa: N803
     """Return a file of the data API, with the default client.
 
     >>> import algoprof as Algorithmia
@@ -40,7 +39,7 @@ def file(dataUrl: str) -> DataFile | LocalDataFile:  # noqa: N803
     return getDefaultClient().file(dataUrl)
 
 
-def dir(dataUrl: str) -> DataDirectory | LocalDataDirectory:  # noqa: A001, N803
+def dir(dataUrl: str) -> DataDirectory:  # noqa: A001, N803
     """Return a folder of the data API, with the default client."""
     return getDefaultClient().dir(dataUrl)
 

@@ -57,6 +57,7 @@ def files() -> Iterator[FileServer]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = 64 * 1024  # else head and body are two packets, and the second one waits for an acknowledgement
 
         def handle_any(self) -> None:
             url = urlsplit(self.path)

@@ -161,7 +161,7 @@ class _Search:
     def _suspects(self, mode: Mode, verdict: Verdict) -> list[Line]:
         """Return the lines that are most likely at fault, by what pip said of them."""
         names, places = suspects_in(verdict, len(self.probe.options))
-        if mode == "install" and verdict.culprit:
+        if mode == "install" and verdict.culprit and all(one.name != verdict.culprit for one in self.lines):
             texts = [one.text for one in self.lines]
             self.chosen = self.probe(texts, "resolve", _doing("resolve", len(texts), len(texts)))
             names |= self.chosen.leading_to(verdict.culprit)

@@ -68,9 +68,16 @@ class Pip:
         self._over.close()
 
     def identity(self) -> str:
-        """Return what pip's answers depend on besides the requirements: which Python, which pip, with what settings."""
+        """Return what pip's answers depend on besides the requirements: which Python, which pip, with what settings.
+
+        Raises:
+            AlgoprofError: if this pip does not know that Python.
+        """
         asked = self._run([self._interpreter(self._empty), "-I", "-c", "import sys; print(sys.version)"], _ASKING)
         settings = self._pip(self._empty, ["config", "list"], _ASKING)
+        if settings.code != 0:
+            last = settings.log.strip().rpartition("\n")[2] or "it said nothing"
+            raise AlgoprofError(f"pip {version('pip')} does not run in {self._python} ({last}); name another Python")
         return f"{self._python}\n{asked.log}\n{version('pip')}\n{settings.log}"
 
     def resolve(self, arguments: Sequence[str], limit: float) -> Ended:

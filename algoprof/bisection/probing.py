@@ -199,7 +199,7 @@ def _of_an_address(verdict: Verdict, texts: Iterable[str]) -> bool:
 
 def _surroundings(requirements: Requirements) -> Iterable[str]:
     """Yield what trials depend on besides their lines: the contents of files that lines and options name."""
-    for path in requirements.files[1:]:
+    for path in requirements.constraints:
         yield f"{path} {key_of(path.read_text(encoding='utf-8', errors='replace'))}"
     directory = requirements.path.parent
     for text in (*requirements.options, *(one.text for one in requirements.lines)):

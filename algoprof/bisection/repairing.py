@@ -32,9 +32,9 @@ class Repairer:
         """
         together = everything if len(everything) > len(failing) else ()
         for context in filter(None, (together, failing)):
-            found = [away for one in reversed(failing) if (away := self._loosened(one, context))]
-            if found:
-                return (min(found, key=lambda one: one[0])[1],)
+            fitting = [(one, newest) for one in reversed(failing) if (newest := self._newest(one, context))]
+            if fitting:
+                return (self._nearest(fitting, context),)
         loose = [one for one in failing if one.changeable]
         for context in filter(None, (together, failing)) if len(loose) > 1 else ():
             verdict = self._without(loose, context)
@@ -80,21 +80,29 @@ class Repairer:
                 return (change,)
         return ()
 
-    def _loosened(self, one: Line, context: Sequence[Line]) -> tuple[float, Change] | None:
-        """Return the nearest version of a line that fits the others of a context, and how far away it is."""
+    def _newest(self, one: Line, context: Sequence[Line]) -> str:
+        """Return the newest version of a line that fits the others of a context; empty if none does."""
         if not one.changeable or one.requirement is None or not one.requirement.specifier:
-            return None
-        verdict = self._without([one], context)
-        newest = verdict.chosen.get(one.name)
-        if not verdict.passed or newest is None:
-            return None
+            return ""
+        return self._without([one], context).chosen.get(one.name, "")
+
+    def _nearest(self, fitting: Sequence[tuple[Line, str]], context: Sequence[Line]) -> Change:
+        """Return the smallest change, of lines any of which may change, each with the newest version that fits."""
+        one, newest = fitting[0]
+        above, asked = parsed(newest), parsed(one.asked)
+        if len(fitting) == 1 and above and asked and above < asked:
+            return change_of(one, newest)  # pip takes the newest that fits: nothing is nearer
+        return min((self._near(*each, context) for each in fitting), key=lambda near: near[0])[1]
+
+    def _near(self, one: Line, newest: str, context: Sequence[Line]) -> tuple[float, Change]:
+        """Return how far away the nearest version of a line is that fits, and the change to it."""
         offered = self._versions(one.name, newest)
-        specifier = one.requirement.specifier
-        asked = one.asked or next((text for text in reversed(offered) if specifier.contains(text)), newest)
+        allowed = one.requirement.specifier if one.requirement else SpecifierSet()
+        asked = one.asked or next((text for text in reversed(offered) if allowed.contains(text)), newest)
         away = distances(offered, asked)
         best = newest
         above, wanted = parsed(newest), parsed(asked)
-        if above and wanted and above > wanted:  # pip takes the newest that fits: there may be nearer ones
+        if above and wanted and above > wanted:
             best = min(self._nearer(one, context, (asked, newest), away), key=lambda text: away.get(text, 0))
         return away.get(best, float(len(offered))), change_of(one, best)
 

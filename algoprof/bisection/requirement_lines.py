@@ -93,13 +93,15 @@ class Requirements:
         path: the file that was named.
         lines: what is asked for, in order.
         options: where and how pip is to look, and the constraints; they hold for every line.
-        files: every file that was read, constraints included.
+        files: every file that was read.
+        constraints: the files of constraints.
     """
 
     path: Path
     lines: list[Line] = field(default_factory=list)
     options: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    constraints: list[Path] = field(default_factory=list)
 
 
 def line(text: str, file: Path = Path("requirements.txt"), first: int = 0, last: int = 0) -> Line:
@@ -193,7 +195,7 @@ def _read(path: Path, found: Requirements, above: tuple[Path, ...]) -> None:
         elif name in _CONSTRAINS or name in _OF_A_FILE:
             found.options.append(_option(text, name, value, path.parent))
             if name in _CONSTRAINS and elsewhere.is_file():
-                found.files.append(elsewhere)
+                found.constraints.append(elsewhere)
         else:  # -e, what is included from elsewhere or is not there, and what pip may not know
             text = f"{name} {elsewhere}" if name in _INCLUDES and not _ADDRESS.match(value) else text
             found.lines.append(line(text, path, first, last))

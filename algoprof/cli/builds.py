@@ -6,6 +6,7 @@ import click
 
 from algoprof.cli.build_bisections import bisect
 from algoprof.cli.build_diagnoses import diagnose_build, pin
+from algoprof.cli.build_logs import logs
 from algoprof.cli.build_sources import chosen, source
 from algoprof.cli.build_waits import wait
 from algoprof.cli.platform_options import Where, platform_options
@@ -17,10 +18,11 @@ _as_json = click.option("--json", "as_json", is_flag=True, help="Print what the 
 
 @click.group()
 def command() -> None:
-    """Show how an algorithm's builds went, why one failed, and what to pin."""
+    """Show how an algorithm's builds went, why one failed, which lines are at fault, and what to pin."""
 
 
 command.add_command(diagnose_build, "diagnose")
+command.add_command(logs)
 command.add_command(wait)
 command.add_command(pin)
 command.add_command(bisect)
@@ -84,24 +86,6 @@ def show(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> N
     }
     for name, text in rows.items():
         click.echo(printable(f"{name:8} {text}"))
-
-
-@command.command(
-    epilog=examples("algoprof builds logs demo/Routes", "algoprof builds logs demo/Routes > build.log"),
-    short_help="Print the log of a build.",
-)
-@click.argument("algorithm", metavar="OWNER/NAME")
-@click.argument("build_id", metavar="[BUILD_ID]", required=False)
-@platform_options("--data")
-@_as_json
-def logs(algorithm: str, build_id: str | None, where: Where, as_json: bool) -> None:
-    """Print the log of a build; of the newest one unless an id is given."""
-    with source(algorithm, where) as asked:
-        log = asked.log(build_id or chosen(asked, None).id)
-    if as_json:
-        click.echo(in_json({"logs": log}, indent=2))
-        return
-    click.echo(printable(log.rstrip("\n"), keep="\n\t"))
 
 
 def took(build: Build) -> str:

@@ -16,7 +16,7 @@ from algoprof.cli.printing import Closed, complain
 from algoprof.errors import AlgoprofError
 
 _COMMANDS = {
-    "builds": "Show how an algorithm's builds went, why one failed, and what to pin.",
+    "builds": "Show how an algorithm's builds went, why one failed, which lines are at fault, and what to pin.",
     "call": "Call an algorithm and show how much of its timeout it used.",
     "data": "List, read, write and delete files of the platform.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",

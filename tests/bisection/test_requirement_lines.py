@@ -58,7 +58,8 @@ six = 1
         "--extra-index-url https://user:secret@index.example.org/simple",
         f"-c {tmp_path}/limits.txt",
     ]
-    assert [path.name for path in found.files] == ["requirements.txt", "limits.txt", "more.txt"]
+    assert [path.name for path in found.files] == ["requirements.txt", "more.txt"]
+    assert found.constraints == [tmp_path / "limits.txt"]
     assert [one.name for one in found.lines] == ["six", "flask", "", "", "routing", "requests", "", "", ""]
     assert [one.changeable for one in found.lines] == [True, True, False, False, False, True, False, False, False]
 

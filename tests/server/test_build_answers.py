@@ -135,7 +135,17 @@ def test_a_build_that_still_runs_is_told_so_and_waited_for(builds, project, tmp_
             late = builds("wait", "local/slow", "--timeout", "0.1", **here)
             assert (late.returncode, late.stderr.count("in-progress")) == (124, 1)
             assert "has not ended after 0.1 s; wait longer" in late.stderr
+            followed = subprocess.Popen(
+                [sys.executable, "-m", "algoprof", "builds", "logs", "local/slow", "--follow", "--data", str(data)],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            lines = [followed.stdout.readline() for _ in range(3)]  # of a log that is being written
+            assert lines[0].startswith("environment "), lines
             gate.touch()
+            rest = followed.communicate(timeout=60)[0]
+            assert "RuntimeError: set ROUTING_HOME first" in rest
+            assert "".join(lines) + rest == builds("logs", "local/slow", **here).stdout
             ended = builds("wait", "local/slow", **here)
             assert ended.returncode == 1
             assert "RuntimeError: set ROUTING_HOME first" in ended.stdout

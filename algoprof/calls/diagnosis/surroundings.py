@@ -129,6 +129,6 @@ def unknown(_: Found) -> Words:
         "the log does not say why",
         (
             "read its end: `algoprof builds logs`",
-            "comment the requirements out one by one: the one without which it builds is at fault",
+            "have the requirements at fault found: `algoprof builds bisect DIR`",
         ),
     )

@@ -7,6 +7,8 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import pytest
+
 BROKEN = """
 def build_wheel(*_, **__):
     raise SystemExit("error: command 'gcc' failed: No such file or directory")
@@ -73,3 +75,11 @@ def write_index(folder: Path) -> None:
     sdist(folder, "native", "1.2")
     wheel(folder, "holder", "1.0", requires=("native",))
     wheel(folder, "later", "2.0", python=">=3.99")
+
+
+@pytest.fixture(scope="session")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A package index in a folder."""
+    folder = tmp_path_factory.mktemp("index")
+    write_index(folder)
+    return folder

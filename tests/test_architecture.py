@@ -70,7 +70,9 @@ ONLY_FOR_TYPES = {("errors", "profiles"), ("settings", "exporters"), ("watcher",
 
 ONLY_IMPORTED_BY = {
     "click": {"cli"},
+    "cryptography": {"server"},
     "httpx": {"calls"},
+    "jwt": {"server"},
     "opentelemetry": {"exporters"},
     "packaging": {"bisection"},
     "prometheus_client": {"exporters"},

@@ -22,6 +22,7 @@ _COMMANDS = {
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
     "doctor": "Check access and settings of an algorithm one by one, and say what is wrong.",
     "errors": "Show which calls of an algorithm failed in the last seven days, and why.",
+    "keys": "Make, list and revoke the API keys of this machine's server.",
     "recover": "Find the profiles of programs that nobody watched, killed ones included.",
     "report": "Show a profile or a flight file.",
     "run": "Run a program under a timeout, and tell where its time went, even if it is killed.",

@@ -4,12 +4,13 @@ import contextlib
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from algoprof.server import calling, envelopes, inputs, insights, management
+from algoprof.server import access, administration, calling, envelopes, inputs, insights, management
 from algoprof.server.callers import Callers
 from algoprof.server.data import routes as data_routes
 from algoprof.server.data.routes import Data
@@ -17,6 +18,7 @@ from algoprof.server.envelopes import Refusal, refused
 from algoprof.server.hosting import Host
 
 HEALTH = "/healthz"
+_ADMINISTRATION = "/v1/admin/"
 
 
 def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
@@ -30,6 +32,8 @@ def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
     routes: list[BaseRoute] = [
         Route(HEALTH, management.health),
         Route(insights.PATH, insights.report, methods=["POST"]),
+        Route(f"{_ADMINISTRATION}executions", administration.executions),
+        Route(f"{_ADMINISTRATION}reservations", administration.reservations),
         *data_routes.routes(),
     ]
     for algorithm in ("{id:uuid}", "{owner}/{name}"):  # the id first: it would also match as an owner
@@ -48,15 +52,16 @@ def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
             Route(f"/v1/algorithms/{algorithm}/insights", management.insights),
         ]
     handlers = {Refusal: _refusal, HTTPException: _no_route, Exception: _crash}
-    made = Starlette(routes=routes, exception_handlers=handlers)
+    doors = [Middleware(_Door, callers=callers)]
+    made = Starlette(routes=routes, exception_handlers=handlers, middleware=doors)
     made.router.redirect_slashes = False  # a redirected POST becomes a GET
     made.state.host = host
     made.state.data = data
-    return _Door(made, callers)
+    return made
 
 
 class _Door:
-    """Lets requests in that show a key. A slash at the end of a path counts for nothing.
+    """Lets requests in whose caller is known. A slash at the end of a path counts for nothing.
 
     The path of a worker, which stands before those that its algorithm asks for, is taken off, and the worker noted.
     """
@@ -71,28 +76,19 @@ class _Door:
             if reporter is not None:
                 scope["path"] = scope["path"].removeprefix(reporter.path)
                 scope["raw_path"] = scope["raw_path"].removeprefix(reporter.path.encode())
-            scope["path"] = scope["path"].rstrip("/") or "/"
+            scope["path"] = path = scope["path"].rstrip("/") or "/"
             request = Request(scope, receive)
-            shown = request.headers.get("authorization", "")
-            caller = self._callers.who(shown)
-            is_open = scope["path"] == HEALTH or (reporter is not None and scope["path"] == insights.PATH)
-            if caller is None and not is_open:
-                await _refuse_at_the_door(request, send, shown)
+            request.state.reporter = reporter
+            try:
+                if path != HEALTH and not (reporter is not None and path == insights.PATH):
+                    request.state.caller = self._callers.who(request.headers.get("authorization", ""))
+                    access.require_kind(request, administration=path.startswith(_ADMINISTRATION))
+            except Refusal as refusal:
+                with contextlib.suppress(Refusal):  # too large as well
+                    await inputs.body(request)
+                await refused(refusal)(scope, receive, send)
                 return
-            request.state.caller, request.state.reporter = caller, reporter
         await self._app(scope, receive, send)
-
-
-async def _refuse_at_the_door(request: Request, send: Send, shown: str) -> None:
-    message = (
-        "the API key is not this server's; see what it printed at its first start, or ALGORITHMIA_API_KEY"
-        if shown
-        else "the request has no Authorization header; send 'Authorization: Simple API_KEY'"
-    )
-    refusal = Refusal(401, envelopes.BAD_KEY, message)
-    with contextlib.suppress(Refusal):  # too large as well
-        await inputs.body(request)
-    await refused(refusal)(request.scope, request.receive, send)
 
 
 async def _refusal(_: Request, refusal: Exception) -> Response:

@@ -1,17 +1,22 @@
-"""Who asks: whoever has the server's key, or an algorithm, by a key that the worker which runs it has of its own."""
+"""Who asks: somebody with a key or a token, or an algorithm, by a key that the worker which runs it has of its own."""
 
-import hashlib
+import hmac
+import re
 import secrets
-import string
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from algoprof.server.keys import Key, shown
+from algoprof.server import keys
+from algoprof.server.envelopes import BAD_KEY, Refusal
+from algoprof.server.keyring import OWN, Keyring
+from algoprof.server.keys import KeyFound
+from algoprof.server.rights import ALGORITHM, OWNER, Rights
 
 if TYPE_CHECKING:
     from algoprof.server.insights import Insights
+    from algoprof.server.tokens import Issuer
 
-_LETTERS = string.ascii_letters + string.digits
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,60 +24,90 @@ class Caller:
     """On whose behalf a request is answered.
 
     Args:
-        algorithm: `OWNER/NAME` of the algorithm that asks; empty for whoever has the server's key.
+        algorithm: `OWNER/NAME` of the algorithm that asks; empty for whoever asks from outside.
         session: that of the call which the algorithm serves; empty if there is none.
+        rights: what it may do.
     """
 
     algorithm: str = ""
     session: str = ""
+    rights: Rights = OWNER
 
 
 class Callers:
     """Everybody who is let in.
 
     Args:
-        key: the server's.
+        own: the server's own key. One of the environment counts instead of the one that is kept.
+        ring: the other keys.
+        issuer: whose tokens are taken; None to take none.
 
-    >>> callers = Callers(Key("simSecret"))
-    >>> callers.who("Simple simSecret")
-    Caller(algorithm='', session='')
+    >>> callers = Callers(KeyFound(keys.Key("simSecret"), "environment"), Keyring(":memory:"))
+    >>> callers.who("Simple simSecret") == Caller(rights=OWNER)
+    True
     >>> admitted = callers.admit()
-    >>> admitted.caller = Caller("demo/Routes", "rses-1")
-    >>> callers.who(admitted.key)
-    Caller(algorithm='demo/Routes', session='rses-1')
+    >>> admitted.serve("demo/Routes", "rses-1")
+    >>> callers.who(admitted.key.text) == Caller("demo/Routes", "rses-1", ALGORITHM)
+    True
     >>> callers.below(f"{admitted.path}/v1/insights") is admitted
     True
     >>> admitted.end()
-    >>> callers.who(admitted.key) is callers.below(admitted.path) is None
+    >>> callers.below(admitted.path) is None
     True
+    >>> callers.who(admitted.key.text)
+    Traceback (most recent call last):
+    algoprof.server.envelopes.Refusal: the API key is not this server's; ...
     """
 
-    def __init__(self, key: Key) -> None:
-        self._key = key
-        self._admitted: dict[bytes, Admitted] = {}
-        self._by_path: dict[bytes, Admitted] = {}
+    def __init__(self, own: KeyFound, ring: Keyring, issuer: "Issuer | None" = None) -> None:
+        self._own = own
+        self._ring = ring
+        self._issuer = issuer
+        self._admitted: dict[str, Admitted] = {}  # by the hash of the worker's key
+        self._by_path: dict[str, Admitted] = {}  # by that of its path
 
-    def who(self, authorization: str) -> Caller | None:
-        """Return who shows an `Authorization` header; None for a stranger."""
-        if self._key.opens(authorization):
+    def who(self, authorization: str) -> Caller:
+        """Return who shows an `Authorization` header.
+
+        Raises:
+            Refusal: if it is a stranger.
+        """
+        text = keys.shown(authorization)
+        if not text:
+            message = "the request has no Authorization header; send 'Authorization: Simple API_KEY'"
+            raise Refusal(401, BAD_KEY, message)
+        digest = keys.digest(text)
+        from_environment = self._own.origin == "environment"
+        if from_environment and hmac.compare_digest(digest, self._own.key.digest):
             return Caller()
-        admitted = self._admitted.get(_digest(shown(authorization)))
-        return admitted.caller if admitted else None
+        if digest in self._admitted:
+            return self._admitted[digest].caller
+        record = self._ring.find(digest)
+        if record is not None and not (from_environment and record.id == OWN):
+            return Caller(rights=record.rights)
+        if not _TOKEN.fullmatch(text):
+            message = "the API key is not this server's; see what it printed at its first start, or ALGORITHMIA_API_KEY"
+            raise Refusal(401, BAD_KEY, message)
+        if self._issuer is None:
+            raise Refusal(401, BAD_KEY, "this server takes no tokens; start it with --jwt-key, or send an API key")
+        self._issuer.check(text)
+        return Caller()
 
     def admit(self) -> "Admitted":
         """Let a worker in, by a key that nobody else has."""
-        admitted = Admitted(self, "sim" + "".join(secrets.choice(_LETTERS) for _ in range(28)))
-        self._admitted[_digest(admitted.key)] = self._by_path[_digest(admitted.path)] = admitted
+        admitted = Admitted(self)
+        self._admitted[admitted.key.digest] = admitted
+        self._by_path[keys.digest(admitted.path)] = admitted
         return admitted
 
     def below(self, path: str) -> "Admitted | None":
         """Return the worker whose path another one begins with; None for any other path."""
-        return self._by_path.get(_digest("/".join(path.split("/", 3)[:3])))
+        return self._by_path.get(keys.digest("/".join(path.split("/", 3)[:3])))
 
     def dismiss(self, admitted: "Admitted") -> None:
         """Let a worker in no longer."""
-        self._admitted.pop(_digest(admitted.key), None)
-        self._by_path.pop(_digest(admitted.path), None)
+        self._admitted.pop(admitted.key.digest, None)
+        self._by_path.pop(keys.digest(admitted.path), None)
 
 
 class Admitted:
@@ -80,23 +115,23 @@ class Admitted:
 
     Args:
         callers: who has let it in.
-        key: what it shows.
     """
 
-    def __init__(self, callers: Callers, key: str) -> None:
+    def __init__(self, callers: Callers) -> None:
         self._callers = callers
-        self.key = key
+        self.key = keys.make()
+        """What it shows."""
         self.path = f"/worker/{secrets.token_urlsafe(16)}"
         """Begins the paths that its algorithm asks for: the official client reports insights without a key."""
-        self.caller = Caller()
+        self.caller = Caller(rights=ALGORITHM)
+        """Who it is."""
         self.insights: Insights | None = None
         """What is reported of the call that it serves; None between calls."""
+
+    def serve(self, algorithm: str, session: str = "", insights: "Insights | None" = None) -> None:
+        """Say which algorithm it runs, and for which session; empty while it has nothing to do."""
+        self.caller, self.insights = Caller(algorithm, session, ALGORITHM), insights
 
     def end(self) -> None:
         """The worker has ended."""
         self._callers.dismiss(self)
-
-
-def _digest(key: str) -> bytes:
-    """Return what a key is found by: how long that takes tells nothing of the key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()

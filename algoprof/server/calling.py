@@ -4,7 +4,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import re
 import time
 import uuid
 from collections.abc import Coroutine
@@ -16,9 +15,9 @@ from starlette.responses import Response
 
 from algoprof.errors import ServerError
 from algoprof.profiles.codec import to_json
-from algoprof.server import envelopes, inputs, insights
+from algoprof.server import access, envelopes, inputs, insights
 from algoprof.server.envelopes import Json, Refusal
-from algoprof.server.hosting import MAX_CALLS, Host
+from algoprof.server.hosting import Host
 from algoprof.server.replicas import Job, Outcome
 from algoprof.server.store import Algorithm, Build, Version
 
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
 
 PROFILE_HEADER = "x-algoprof-profile"
 """Set to 1 by a caller that wants the profile of its call; the answer to a timeout always carries it."""
-
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 async def call(request: Request) -> Response:
@@ -39,25 +36,26 @@ async def call(request: Request) -> Response:
     received = time.monotonic()
     selector = request.path_params.get("version", "")
     algorithm = host.callable(algorithm_name(request), selector)
+    access.require_call(request, algorithm.path)
     options = inputs.options(request.query_params)
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
     version, build = host.version(algorithm, selector)
-    _admit(host)
-    traceparent = headers.get("traceparent", "")
+    if host.stopping:
+        raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
+    around = access.caller(request).session
     job = Job(
         request_id=f"req-{uuid.uuid4()}",
         algorithm=algorithm.path,
-        session=request.state.caller.session or f"rses-{uuid.uuid4()}",
+        session=host.sessions.enter(around),
+        outside=not around,
         line=line,
         received=received,
         timeout=options.timeout,
-        traceparent=traceparent if _TRACEPARENT.fullmatch(traceparent) else "",
+        traceparent=inputs.traceparent(headers.getlist("traceparent")),
         profile=headers.get(PROFILE_HEADER) == "1",
     )
-    performing = data.sessions.within(
-        job.session, _perform(host, algorithm=algorithm, version=version, build=build, job=job, content=content)
-    )
+    performing = _perform(host, data, algorithm=algorithm, version=version, build=build, job=job, content=content)
     if options.output == "void":
         task = asyncio.create_task(_unwatched(performing))
         host.background.add(task)
@@ -73,24 +71,17 @@ def algorithm_name(request: Request) -> str:
     return str(path["id"]) if "id" in path else f"{path['owner']}/{path['name']}"
 
 
-def _admit(host: Host) -> None:
-    if host.stopping:
-        raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
-    if host.calls >= MAX_CALLS:
-        raise Refusal(429, envelopes.INVALID_REQUEST, f"{MAX_CALLS} calls are under way; call again later")
-
-
 async def _perform(
-    host: Host, *, algorithm: Algorithm, version: Version, build: Build, job: Job, content: bytes
+    host: Host, data: "Data", *, algorithm: Algorithm, version: Version, build: Build, job: Job, content: bytes
 ) -> tuple[Outcome, dict[str, str] | None]:
     """Run a job and return its outcome with the error to be told, if there is one, which is also logged."""
-    host.calls += 1
     try:
         outcome = await host.run(build, job)
     except ServerError as failed:
         raise Refusal(500, envelopes.INTERNAL, str(failed)) from failed
     finally:
-        host.calls -= 1
+        if host.sessions.leave(job.session):
+            await data.end_session(job.session)
     host.say(_line(algorithm, version, job, outcome))
     if outcome.end == "stopped":
         raise Refusal(503, envelopes.INTERNAL, "the server was stopped before the algorithm had finished")

@@ -13,6 +13,7 @@ ALREADY_PUBLISHED = 1007
 BUILD_NOT_FOUND = 1010
 LOGS_NOT_FOUND = 1011
 VERSION_NOT_FOUND = 1014
+NOT_AUTHORIZED = 2001
 BAD_KEY = 2002
 INVALID_JSON = 2013
 INVALID_REQUEST = 2015
@@ -31,12 +32,14 @@ class Refusal(Exception):  # noqa: N818  (an answer rather than an error of ours
         status: the HTTP status.
         code: the platform's error code.
         message: one sentence that says what to do.
+        retry_after: seconds after which it may be asked again; None if that helps nothing.
     """
 
-    def __init__(self, status: int, code: int, message: str) -> None:
+    def __init__(self, status: int, code: int, message: str, *, retry_after: int | None = None) -> None:
         self.status = status
         self.code = code
         self.message = message
+        self.retry_after = retry_after
         super().__init__(message)
 
 
@@ -59,8 +62,10 @@ def refused(refusal: Refusal) -> Json:
     The message is in a header as well: an answer to HEAD has no body.
     """
     error = {"id": str(uuid.uuid4()), "code": refusal.code, "message": refusal.message}
-    told = _UNFIT.sub("?", refusal.message)
-    return Json({"error": error}, status_code=refusal.status, headers={"X-Error-Message": told})
+    headers = {"X-Error-Message": _UNFIT.sub("?", refusal.message)}
+    if refusal.retry_after is not None:
+        headers["Retry-After"] = str(refusal.retry_after)
+    return Json({"error": error}, status_code=refusal.status, headers=headers)
 
 
 def no_such_algorithm(name: str, reason: str = "No such algorithm") -> Refusal:

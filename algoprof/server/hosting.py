@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from algoprof.errors import ProjectError
 from algoprof.server import projects, versions
@@ -17,15 +18,25 @@ from algoprof.server.envelopes import (
     Refusal,
     no_such_algorithm,
 )
+from algoprof.server.limits import Limits
 from algoprof.server.replicas import Job, Outcome, Replicas
+from algoprof.server.sessions import Sessions
 from algoprof.server.store import Algorithm, Build, Part, Store, Version
 from algoprof.server.workers import ADDRESS, Program
 
-MAX_CALLS = 80
-"""Calls that may be waiting or running at once, as on the platform."""
-
 _HASH_LENGTH = 40
 _NOT_PASSED_ON = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "ALGORITHMIA_BEARER_TOKEN")
+
+
+class Load(NamedTuple):
+    """How busy one version is: calls that wait, calls that run, workers that rest, and how many there may be."""
+
+    algorithm: str
+    commit: str
+    queued: int
+    running: int
+    idle: int
+    most: int
 
 
 class Host:
@@ -37,7 +48,7 @@ class Host:
         scratch: where workers get their private directories.
         say: is told each call, for whoever watches.
         callers: who may call; workers are let in there.
-        replicas: how many workers each version has at most.
+        limits: how much it takes on.
     """
 
     def __init__(
@@ -48,24 +59,25 @@ class Host:
         say: Callable[[str], None],
         *,
         callers: Callers,
-        replicas: int,
+        limits: Limits,
     ) -> None:
         self.store = store
         self.builder = builder
         self.say = say
         self.environment: dict[str, str] = {}
         """Of every worker; set before the first call."""
-        self.calls = 0
-        """Calls that are waiting or running."""
+        self.sessions = Sessions(limits.sessions)
+        """The calls that are waiting or running, each with those that its algorithm makes."""
         self.background: set[asyncio.Task[None]] = set()
         """Calls that nobody waits for."""
         self.stopping = False
         self._scratch = scratch
         self._callers = callers
-        self._count = replicas
+        self._limits = limits
+        self._jobs = None if limits.jobs is None else asyncio.Semaphore(limits.jobs)
         self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
         self._served: dict[str, Version | None] = {}  # by algorithm id; None if its folder does not build
-        self._replicas: dict[tuple[str, str], Replicas] = {}
+        self._replicas: dict[tuple[str, str], tuple[Build, Replicas]] = {}  # by content and environment
 
     async def add(self, project: projects.Project) -> Version:
         """Build a project and host it: calls from now on get it, those that have begun end on the version they have.
@@ -189,8 +201,24 @@ class Host:
             program = Program(
                 self.builder.python(build), self.builder.root(build), build.kind, build.module, self.environment
             )
-            self._replicas[key] = Replicas(program, self._scratch, self._callers, self._count)
-        return await self._replicas[key].run(job)
+            replicas = Replicas(program, self._scratch, self._callers, self._limits, self._jobs)
+            self._replicas[key] = build, replicas
+        return await self._replicas[key][1].run(job)
+
+    def loads(self) -> list[Load]:
+        """Return how busy each version is that was called."""
+        names = {algorithm.id: algorithm.path for algorithm in self.store.algorithms()}
+        return [
+            Load(
+                names[build.algorithm_id],
+                build.commit_sha,
+                replicas.queued,
+                replicas.running,
+                replicas.idle,
+                self._limits.replicas,
+            )
+            for build, replicas in self._replicas.values()
+        ]
 
     async def _serve(self, algorithm: Algorithm, version: Version) -> None:
         """Have calls get a version from now on, and let the idle workers of what was served before end."""
@@ -199,14 +227,14 @@ class Host:
         if before is None or before.build_id == version.build_id:
             return
         build = self.store.build(algorithm, before.build_id)
-        replicas = self._replicas.get((build.content, build.environment)) if build else None
-        if replicas is not None:
-            await replicas.release()
+        known = self._replicas.get((build.content, build.environment)) if build else None
+        if known is not None:
+            await known[1].release()
 
     async def stop(self) -> None:
         """Kill every worker; calls under way are answered, later ones refused."""
         self.stopping = True
-        await asyncio.gather(*(replicas.stop() for replicas in self._replicas.values()))
+        await asyncio.gather(*(replicas.stop() for _, replicas in self._replicas.values()))
         if self.background:
             await asyncio.wait(self.background, timeout=1)
 

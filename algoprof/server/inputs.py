@@ -4,7 +4,7 @@ import base64
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NoReturn
 
@@ -21,6 +21,9 @@ MAX_TIMEOUT = 3000.0
 _PATIENCE = 10  # so many times the limit is read before the connection is cut
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 _TEXT_TYPES = ("text/plain", "application/text")
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[\x21-\x7e]*)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,25 @@ def options(query: Mapping[str, str]) -> Options:
         stdout=query.get("stdout", "").lower() == "true",
         output="raw" if output == "raw" else "void" if output == "void" else "",
     )
+
+
+def traceparent(headers: Sequence[str]) -> str:
+    """Return the W3C trace context that a caller sent, as the algorithm's run can join it; empty if it is none.
+
+    That of a later version of the standard is passed on as far as this one knows it.
+
+    Args:
+        headers: the `traceparent` headers of a request, of which there has to be one.
+
+    >>> traceparent(["00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"]) == "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+    True
+    >>> traceparent(["00-" + "00" * 16 + "-" + "cd" * 8 + "-01"])
+    ''
+    """
+    found = _TRACEPARENT.fullmatch(headers[0].strip(" \t")) if len(headers) == 1 else None
+    if found is None or (found[4] is not None and found[0].startswith("00")):
+        return ""
+    return f"00-{found[1]}-{found[2]}-{found[3]}"
 
 
 async def body(request: Request) -> bytes:

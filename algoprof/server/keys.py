@@ -1,7 +1,12 @@
-"""The API key: taken from the environment, else made once and kept; compared without telling how far it matched."""
+"""API keys: how one is made, hidden and recognised, and the server's own, taken from the environment or kept.
+
+Keys that this server makes are 256 random bits. What is stored of them is their SHA-256: nobody can go through 2^256
+keys, so the slow hashes that protect passwords, which people choose, would add nothing but time to each request. What
+is looked up is the hash, and who does not know the key cannot steer that, so how long a comparison takes tells nothing.
+"""
 
 import contextlib
-import hmac
+import hashlib
 import os
 import secrets
 import string
@@ -14,6 +19,7 @@ VARIABLE = "ALGORITHMIA_API_KEY"
 """The environment variable that overrides the kept key."""
 
 _LETTERS = string.ascii_letters + string.digits
+_LENGTH = 43  # of 62 letters: 256 bits
 _SCHEMES = ("Simple ", "Bearer ")
 
 
@@ -23,39 +29,47 @@ class Key:
     >>> key = Key("simSecret")
     >>> key
     Key(***)
-    >>> key.opens("Simple simSecret"), key.opens("simSecret"), key.opens("Simple simOther")
-    (True, True, False)
+    >>> key.digest == digest(shown("Simple simSecret"))
+    True
     """
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.digest = digest(text)
+        """Its hash, which is what is compared and stored."""
 
     def __repr__(self) -> str:
         return "Key(***)"
 
-    def opens(self, authorization: str) -> bool:
-        """Whether an `Authorization` header holds this key: bare, or after `Simple` or `Bearer`."""
-        return hmac.compare_digest(shown(authorization).encode(), self.text.encode())
-
-
-def shown(authorization: str) -> str:
-    """Return the key in an `Authorization` header: bare, or after `Simple` or `Bearer`.
-
-    >>> shown("Simple simSecret"), shown("simSecret")
-    ('simSecret', 'simSecret')
-    """
-    given = authorization
-    for scheme in _SCHEMES:
-        if authorization.startswith(scheme):
-            given = authorization.removeprefix(scheme)
-    return given.strip()
-
 
 class KeyFound(NamedTuple):
-    """A key and where it came from."""
+    """The server's own key and where it came from."""
 
     key: Key
     origin: Literal["environment", "kept", "made"]
+
+
+def make() -> Key:
+    """Return a new key: 256 random bits, behind the `sim` that keys begin with."""
+    return Key("sim" + "".join(secrets.choice(_LETTERS) for _ in range(_LENGTH)))
+
+
+def digest(text: str) -> str:
+    """Return the hash of a key, as hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def shown(authorization: str) -> str:
+    """Return the key or token of an `Authorization` header: bare, or after `Simple` or `Bearer`.
+
+    >>> shown("Simple simSecret"), shown("simSecret"), shown("Bearer e30.e30.x"), shown("Simple ")
+    ('simSecret', 'simSecret', 'e30.e30.x', '')
+    """
+    text = authorization.strip()
+    for scheme in _SCHEMES:
+        if f"{text} ".startswith(scheme):
+            return text.removeprefix(scheme.strip()).strip()
+    return text
 
 
 def find(data: Path) -> KeyFound:
@@ -70,11 +84,11 @@ def find(data: Path) -> KeyFound:
     given = os.environ.get(VARIABLE, "").strip()
     if given:
         return KeyFound(Key(given.removeprefix("Simple ")), "environment")
-    path = _path(data)
+    path = file(data)
     try:
         kept = path.read_text(encoding="ascii", errors="replace").strip()
     except FileNotFoundError:
-        return KeyFound(Key("sim" + "".join(secrets.choice(_LETTERS) for _ in range(28))), "made")
+        return KeyFound(make(), "made")
     if not kept:
         raise ServerError(f"{path} is empty: remove it, and a new key is made")
     with contextlib.suppress(PermissionError):  # another user's, who has to see to it
@@ -84,11 +98,12 @@ def find(data: Path) -> KeyFound:
 
 def keep(key: Key, data: Path) -> Path:
     """Write a new key into a data directory, for this user's eyes only, and return the file."""
-    path = _path(data)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-        file.write(key.text + "\n")
+    path = file(data)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as kept:
+        kept.write(key.text + "\n")
     return path
 
 
-def _path(data: Path) -> Path:
+def file(data: Path) -> Path:
+    """Return where a data directory keeps the server's own key, and where `algoprof call` finds it."""
     return data / "key"

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoprof.server import inputs
+from algoprof.server import access, inputs
 from algoprof.server.calling import algorithm_name
 from algoprof.server.envelopes import (
     BUILD_NOT_FOUND,
@@ -34,7 +34,7 @@ async def algorithm(request: Request) -> Response:
 
 async def builds(request: Request) -> Response:
     """Return a page of builds, newest first."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     published = _published(host, found)
     return Json(
         page(
@@ -48,14 +48,14 @@ async def builds(request: Request) -> Response:
 
 async def build(request: Request) -> Response:
     """Return one build."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     one = _build(host, found, request)
     return Json(build_resource(one, _published(host, found).get(one.id)))
 
 
 async def build_logs(request: Request) -> Response:
     """Return the log of a build that has ended."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     one = _build(host, found, request)
     if one.status == "in-progress":
         raise Refusal(404, LOGS_NOT_FOUND, f"build {one.id} is in progress; its log can be read when it has ended")
@@ -89,7 +89,7 @@ async def versions(request: Request) -> Response:
 
 async def version(request: Request) -> Response:
     """Return one version with its build log, by git hash or, as an extension, by semantic version."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     wanted = request.path_params["version"]
     if wanted in ("latest", ""):
         raise Refusal(404, VERSION_NOT_FOUND, "give a git hash or a semantic version")
@@ -106,7 +106,7 @@ async def version(request: Request) -> Response:
 
 async def compile_newest(request: Request) -> Response:
     """Build the folder as it is now, and return it with its log. It is published by another request."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     await inputs.body(request)
     built = await host.compile(found)
     one = _published(host, found).get(built.id)
@@ -115,7 +115,7 @@ async def compile_newest(request: Request) -> Response:
 
 async def publish(request: Request) -> Response:
     """Publish the newest build that succeeded. Of what is sent, `version_info.version_type` counts here."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     part = _part(await inputs.body(request))
     one, built = host.publish(found, part)
     return Json(algorithm_resource(found, one, built, _address(request), output=_log(host, built)))
@@ -123,13 +123,13 @@ async def publish(request: Request) -> Response:
 
 async def errors(request: Request) -> Response:
     """Return the errors of the last seven days, newest first, 200 at most."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     return Json([error_resource(found, failure) for failure in host.store.errors(found)])
 
 
 async def insights(request: Request) -> Response:
     """Return what the executions of the last seven days reported, newest first; `request_id` asks for one of them."""
-    host, found = _asked(request)
+    host, found = _managed(request)
     return Json([json.loads(row.message) for row in host.store.insights(found, request.query_params.get("request_id"))])
 
 
@@ -139,8 +139,18 @@ async def health(_: Request) -> Response:
 
 
 def _asked(request: Request) -> tuple[Host, Algorithm]:
+    """Return the algorithm that is asked about, which the caller may call."""
     host: Host = request.app.state.host
-    return host, host.algorithm(algorithm_name(request))
+    found = host.algorithm(algorithm_name(request))
+    access.require_call(request, found.path)
+    return host, found
+
+
+def _managed(request: Request) -> tuple[Host, Algorithm]:
+    """Return the algorithm that is asked about, which the caller may manage."""
+    host, found = _asked(request)
+    access.require_management(request, found.path)
+    return host, found
 
 
 def _part(content: bytes) -> Part:

@@ -1,15 +1,17 @@
 """One version's queue and the workers that serve it: first come, first served, one request per worker at a time."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
-from algoprof.server.callers import Caller, Callers
+from algoprof.server.callers import Callers
 from algoprof.server.flights import any_recorded, profile_of
 from algoprof.server.insights import Insights
+from algoprof.server.limits import Limits
 from algoprof.server.replies import TOO_LARGE, Reply, parse
 from algoprof.server.workers import Exited, Program, ReplyTooLarge, Worker
 
@@ -28,6 +30,7 @@ class Job:
         request_id: the server's name for it.
         algorithm: `OWNER/NAME` of what is called.
         session: the server's name for the call tree that it belongs to.
+        outside: whether it comes from outside, and not from an algorithm here.
         line: the request line of the pipe protocol.
         received: when the request was complete, in seconds on the monotonic clock.
         timeout: seconds from then to the kill.
@@ -38,6 +41,7 @@ class Job:
     request_id: str
     algorithm: str
     session: str
+    outside: bool
     line: bytes
     received: float
     timeout: float
@@ -84,17 +88,40 @@ class Replicas:
         program: what its workers run.
         directory: where they get their private directories.
         callers: lets its workers in when they call the server.
-        count: how many workers at most; each is started when a request finds none free.
+        limits: how many workers at most, each started when a request finds none free, and how long one may be idle.
+        jobs: what a call from outside holds besides, while it runs: the limit on those of all versions.
     """
 
-    def __init__(self, program: Program, directory: Path, callers: Callers, count: int = 1) -> None:
+    def __init__(
+        self,
+        program: Program,
+        directory: Path,
+        callers: Callers,
+        limits: Limits,
+        jobs: asyncio.Semaphore | None,
+    ) -> None:
+        self.queued = 0
+        """Calls that wait for a worker to be free."""
         self._program = program
         self._directory = directory
         self._callers = callers
-        self._turns = asyncio.Semaphore(count)
-        self._idle: list[Worker] = []
+        self._limits = limits
+        self._jobs = jobs
+        self._turns = asyncio.Semaphore(limits.replicas)
+        self._idle: dict[Worker, asyncio.TimerHandle] = {}  # the one that rests last is the first to be taken
         self._busy: set[Worker] = set()
+        self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False
+
+    @property
+    def running(self) -> int:
+        """Calls that a worker is loading for or running."""
+        return len(self._busy)
+
+    @property
+    def idle(self) -> int:
+        """Workers that have nothing to do."""
+        return len(self._idle)
 
     async def run(self, job: Job) -> Outcome:
         """Take a job through queue, load and run.
@@ -103,49 +130,75 @@ class Replicas:
             ServerError: if no worker could be started.
         """
         outcome = Outcome(insights=Insights(job.request_id))
-        try:
-            async with asyncio.timeout_at(job.deadline):
-                await self._turns.acquire()
-        except TimeoutError:
-            outcome.queue = time.monotonic() - job.received
-            return outcome
-        try:
-            outcome.queue = time.monotonic() - job.received
+        async with contextlib.AsyncExitStack() as turn:
+            self.queued += 1
+            try:
+                async with asyncio.timeout_at(job.deadline):
+                    await turn.enter_async_context(self._turns)
+                    if self._jobs is not None and job.outside:
+                        await turn.enter_async_context(self._jobs)
+            except TimeoutError:
+                return outcome
+            finally:
+                self.queued -= 1
+                outcome.queue = time.monotonic() - job.received
             if self._stopping:
                 outcome.end = "stopped"
-                return outcome
-            worker = self._idle_worker() or Worker(self._program, self._directory, self._callers.admit())
-            worker.admitted.caller, worker.admitted.insights = Caller(job.algorithm, job.session), outcome.insights
-            self._busy.add(worker)
-            try:
-                await self._serve(worker, job, outcome)
-            except BaseException:
-                await worker.kill()
-                raise
-            finally:
-                self._busy.discard(worker)
-                worker.admitted.caller, worker.admitted.insights = Caller(job.algorithm), None
-            if worker.alive and not self._stopping and outcome.reply and outcome.reply.sound:
-                self._idle.append(worker)
             else:
-                await worker.kill()
-            return outcome
-        finally:
-            self._turns.release()
+                await self._run_on(self._rested(), job, outcome)
+        return outcome
 
     async def release(self) -> None:
         """Let the idle workers end; those that are busy go on."""
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(worker.end() for worker in idle))
+        for worker in list(self._idle):
+            self._evict(worker)
+        await asyncio.gather(*self._leaving)
 
     async def stop(self) -> None:
         """Kill every worker; jobs in the queue and under way end as `stopped`."""
         self._stopping = True
-        await asyncio.gather(*(worker.kill() for worker in self._busy), *(worker.end() for worker in self._idle))
-        self._idle.clear()
+        await asyncio.gather(*(worker.kill() for worker in self._busy), self.release())
 
-    async def _serve(self, worker: Worker, job: Job, outcome: Outcome) -> None:
+    async def _run_on(self, worker: Worker | None, job: Job, outcome: Outcome) -> None:
+        """Run a job on a worker, a new one if there is none, which is then rested or killed."""
         begun = time.monotonic()
+        worker = worker or Worker(self._program, self._directory, self._callers.admit())
+        worker.admitted.serve(job.algorithm, job.session, outcome.insights)
+        self._busy.add(worker)
+        sound = False
+        try:
+            await self._serve(worker, job, outcome, begun)
+            sound = worker.alive and outcome.reply is not None and outcome.reply.sound
+        finally:
+            self._busy.discard(worker)
+            worker.admitted.serve(job.algorithm)
+            if sound and not self._stopping:
+                self._rest(worker)
+            else:
+                await worker.kill()
+
+    def _rest(self, worker: Worker) -> None:
+        """Keep a worker for the next request, as long as it may be idle."""
+        self._idle[worker] = asyncio.get_running_loop().call_later(self._limits.idle, self._evict, worker)
+
+    def _rested(self) -> Worker | None:
+        """Return the worker that has rested least, if there is one that lives."""
+        while self._idle:
+            worker, timer = self._idle.popitem()
+            timer.cancel()
+            if worker.alive:
+                return worker
+            worker.close()
+        return None
+
+    def _evict(self, worker: Worker) -> None:
+        """Let an idle worker end; from now on no request gets it."""
+        self._idle.pop(worker).cancel()
+        leaving = asyncio.create_task(worker.end())
+        self._leaving.add(leaving)
+        leaving.add_done_callback(self._leaving.discard)
+
+    async def _serve(self, worker: Worker, job: Job, outcome: Outcome, begun: float) -> None:
         try:
             await worker.load(job.deadline)
             outcome.load = time.monotonic() - begun
@@ -172,14 +225,6 @@ class Replicas:
         outcome.stdout = worker.take_output()
         if (job.profile or outcome.end == "timeout") and any_recorded(worker.flights):
             outcome.profile = await asyncio.to_thread(profile_of, worker.flights, job.request_id, worker.pid, died_ns)
-
-    def _idle_worker(self) -> Worker | None:
-        while self._idle:
-            worker = self._idle.pop()
-            if worker.alive:
-                return worker
-            worker.close()
-        return None
 
 
 def _page(job: Job) -> control.Request:

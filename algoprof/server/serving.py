@@ -6,27 +6,35 @@ import errno
 import fcntl
 import ipaddress
 import os
+import shlex
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from algoprof.errors import ProjectError, ServerError
-from algoprof.server import keys, projects
+from algoprof.server import keyring, keys, projects
 from algoprof.server.app import application
 from algoprof.server.builds import Builder
 from algoprof.server.callers import Callers
 from algoprof.server.data.folders import Folders
 from algoprof.server.data.routes import DEFAULT_LIMIT, Data
 from algoprof.server.hosting import Host, worker_environment
+from algoprof.server.keyring import OWN, Keyring
+from algoprof.server.limits import Limits
 from algoprof.server.scratch import Scratch
 from algoprof.server.store import opened
 from algoprof.server.watching import Watcher
+
+if TYPE_CHECKING:
+    from algoprof.server.tokens import Issuer
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 2  # seconds for answers under way to be sent once the workers are dead
@@ -38,9 +46,10 @@ def serve(
     host: str,
     port: int,
     data: Path,
-    replicas: int = 1,
+    limits: Limits = Limits(),  # noqa: B008  (frozen)
     file_limit: int = DEFAULT_LIMIT,
     watched: bool = False,
+    issuer: "Issuer | None" = None,
 ) -> int:
     """Serve the algorithms of some folders until SIGINT, SIGTERM or SIGHUP, and return the exit status.
 
@@ -51,9 +60,10 @@ def serve(
         host: the address to bind.
         port: 0 for a free one.
         data: the data directory, made if it is not there.
-        replicas: how many workers each version has at most.
+        limits: how much it takes on.
         file_limit: bytes that a file of the data API may have.
         watched: whether a folder that changes is built anew while it is served.
+        issuer: whose tokens are taken besides keys; None to take none.
 
     Returns:
         0 if it has served, 128 and the signal's number if that came before.
@@ -68,31 +78,35 @@ def serve(
     with _data_directory(data):
         where = _resolved(host, port)
         found = keys.find(data)
-        if found.origin != "environment" and not _is_loopback(where):
-            raise ServerError(
-                f"--host {host} can be reached from other machines; set {keys.VARIABLE} to a key of your own for that"
-            )
-        with (
-            _bound(host, where) as listener,
-            contextlib.closing(Scratch()) as scratch,
-            opened(data) as store,
-            contextlib.closing(Folders(data / "files")) as folders,
-        ):
-            callers = Callers(found.key)
-            hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, replicas=replicas)
-            kept = Data(folders, store, file_limit)
-            app = application(hosted, kept, callers)
-            return asyncio.run(_run(directories, listener, data, found, hosted, app=app, watched=watched))
+        with keyring.opened(data) as ring:
+            own = found.origin == "environment" or issuer is not None or any(key.id != OWN for key in ring.all())
+            if not own and not _is_loopback(where):
+                raise ServerError(
+                    f"--host {host} can be reached from other machines, and nobody has a key for that yet: make one"
+                    f" with `algoprof keys create --data-dir {shlex.quote(str(data))}`, or set {keys.VARIABLE}"
+                )
+            if found.origin == "kept":
+                ring.own(found.key)
+            with (
+                _bound(host, where) as listener,
+                contextlib.closing(Scratch()) as scratch,
+                opened(data) as store,
+                contextlib.closing(Folders(data / "files")) as folders,
+            ):
+                callers = Callers(found, ring, issuer)
+                hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, limits=limits)
+                app = application(hosted, Data(folders, store, file_limit), callers)
+                announced = partial(_announced, found=found, ring=ring, data=data)
+                return asyncio.run(_run(directories, listener, app, hosted, announced, watched=watched))
 
 
 async def _run(
     directories: Sequence[str],
     listener: socket.socket,
-    data: Path,
-    found: keys.KeyFound,
-    host: Host,
-    *,
     app: ASGIApp,
+    host: Host,
+    announced: Callable[[str], AbstractContextManager[None]],
+    *,
     watched: bool,
 ) -> int:
     loop = asyncio.get_running_loop()
@@ -124,7 +138,7 @@ async def _run(
             return 128 + stopped.result()
         building.result()
         building = asyncio.create_task(watcher.follow(host, _say))
-        with _announced(address, found, data):
+        with announced(address):
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         return 0
     finally:
@@ -137,9 +151,10 @@ async def _run(
 
 
 @contextlib.contextmanager
-def _announced(address: str, found: keys.KeyFound, data: Path) -> Iterator[None]:
+def _announced(address: str, *, found: keys.KeyFound, ring: Keyring, data: Path) -> Iterator[None]:
     """Tell where the server is: who started it on stdout, the command line by a file that goes with the server."""
     if found.origin == "made":
+        ring.own(found.key)
         _say(f"made an API key, kept in {keys.keep(found.key, data)}: {found.key.text}")
     file = data / "address"
     _write_private(file, address)

@@ -360,9 +360,19 @@ def opened(data: Path, *, read_only: bool = False) -> Iterator[Store]:
         ServerError: on entering or inside, if the database cannot be used.
     """
     path = data / FILE
+    with database_errors(path), contextlib.closing(Store(path, read_only=read_only)) as store:
+        yield store
+
+
+@contextlib.contextmanager
+def database_errors(path: Path) -> Iterator[None]:
+    """Tell what fails inside a `with` as a sentence about a database.
+
+    Raises:
+        ServerError: if the database cannot be used.
+    """
     try:
-        with contextlib.closing(Store(path, read_only=read_only)) as store:
-            yield store
+        yield
     except sqlite3.Error as error:
         raise ServerError(
             f"the database {path} cannot be used ({error}); move it away, and a new one without the old builds is made"

@@ -127,7 +127,7 @@ class Worker:
     async def answer(self, line: bytes, deadline: float) -> tuple[bytes, float]:
         """Send one request line and return the reply and the seconds that it ran.
 
-        The seconds count from the moment the whole line is written to the moment the whole reply is read.
+        The seconds count from the moment the line begins to be sent to the moment the whole reply is read.
 
         Raises:
             TimeoutError: at the deadline. The worker must be killed then.
@@ -191,7 +191,7 @@ class Worker:
         environment = {
             **program.environment,
             ADDRESS: program.environment[ADDRESS] + self.admitted.path,
-            keys.VARIABLE: self.admitted.key,
+            keys.VARIABLE: self.admitted.key.text,
             "ALGOPROF_REPLY_FIFO": str(self._fifo),
             "ALGOPROF_SERVER_PID": str(os.getpid()),
             "ALGOPROF_FLIGHT_DIR": str(self.flights),

@@ -87,8 +87,6 @@ def test_a_key_is_made_and_kept_and_private(tmp_path, monkeypatch):
     assert path.stat().st_mode & 0o777 == 0o600
     assert (again.origin, again.key.text) == ("kept", made.key.text)
     assert made.key.text not in repr(made)
-    assert not made.key.opens("")
-    assert not made.key.opens("Simple é")
 
 
 def test_an_empty_key_file_is_told(tmp_path):

@@ -188,7 +188,7 @@ def test_the_key_of_the_environment_counts_and_is_neither_kept_nor_shown(project
 def test_it_does_not_bind_beyond_loopback_without_a_key_of_ones_own(project, tmp_path):
     done = run(project("echo", ECHO), "--host", "0.0.0.0", "--port", "0", "--data", tmp_path / "data")
     assert done.returncode == 1
-    assert "set ALGORITHMIA_API_KEY" in done.stderr
+    assert f"`algoprof keys create --data-dir {tmp_path}/data`, or set ALGORITHMIA_API_KEY" in done.stderr
     assert done.stdout == ""
 
 

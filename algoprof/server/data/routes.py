@@ -12,12 +12,11 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from algoprof.server import inputs
+from algoprof.server import access, inputs
 from algoprof.server.data.bodies import Body, in_thread
 from algoprof.server.data.digests import Digests
 from algoprof.server.data.folders import Folders, last_modified
 from algoprof.server.data.paths import USER, Place, is_name, place, segments
-from algoprof.server.data.sessions import Sessions
 from algoprof.server.data.uploads import Upload, too_large
 from algoprof.server.envelopes import INVALID_JSON, INVALID_REQUEST, Json, Refusal
 from algoprof.server.store import Store
@@ -46,7 +45,11 @@ class Data:
         self.store = store
         self.limit = limit
         self.digests = Digests()
-        self.sessions = Sessions(folders)
+
+    async def end_session(self, session: str) -> None:
+        """Remove the files of a call tree that has ended."""
+        if self.folders.has_session(session):
+            await in_thread(self.folders.end_session, session)
 
     def read_acl(self, where: Place) -> list[str]:
         """Return who may read a folder besides its owner."""
@@ -66,6 +69,7 @@ async def answer(request: Request) -> Response:
     data: Data = request.app.state.data
     body = Body(request)
     try:
+        access.require_data(request, "read" if request.method in ("GET", "HEAD") else "write")
         return await _answer(request, data, body)
     except Refusal:
         await body.discard(2 * data.limit)
@@ -74,6 +78,7 @@ async def answer(request: Request) -> Response:
 
 async def hosted_data(request: Request) -> Response:
     """Return the caller's collections."""
+    access.require_data(request, "read")
     data: Data = request.app.state.data
     found = []
     mine, marker = place([".my"], request.state.caller), ""

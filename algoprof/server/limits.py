@@ -1,0 +1,20 @@
+"""What a server takes on: how many calls, and how many workers for how long."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a server takes on.
+
+    Args:
+        replicas: workers of each version at most, which is how many of its calls run at once.
+        sessions: calls from outside that may be waiting or running at once; more are refused with 429.
+        jobs: calls from outside that run at once, of all versions together; more wait. None for no such limit.
+        idle: seconds after which a worker that has nothing to do is ended.
+    """
+
+    replicas: int = 1
+    sessions: int = 80
+    jobs: int | None = None
+    idle: float = 600.0

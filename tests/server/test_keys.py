@@ -203,24 +203,17 @@ def test_doctor_tells_one_key_from_another(made, command_line, server, options, 
     assert words in json.dumps(findings[check]), findings[check]
 
 
-@pytest.fixture
-def key_of(command_line):
-    """Make a key for a data directory."""
-    return lambda data: command_line("keys", "create", "--data-dir", data).stdout.strip()
-
-
-def test_beyond_loopback_it_serves_once_there_is_a_key(serve, project, key_of, tmp_path):
-    key = key_of(tmp_path / "data")
-    serving = serve(project("echo", ECHO), data=tmp_path / "data", options=["--host", "0.0.0.0"])
+def test_beyond_loopback_it_serves_once_there_is_a_key_and_its_own_can_be_replaced(
+    serve, project, command_line, tmp_path
+):
+    create = ["keys", "create", "--data-dir", tmp_path / "data"]
+    key = command_line(*create).stdout.strip()
+    directory = project("echo", ECHO)
+    serving = serve(directory, data=tmp_path / "data", options=["--host", "0.0.0.0"])
     assert serving.address, serving.said
     url = f"{serving.address}/v1/algo/local/echo"
     for shown in (serving.key, key):
         assert requests.post(url, json=1, headers={"Authorization": shown}, timeout=20).json()["result"] == 1
-
-
-def test_the_servers_own_key_can_be_replaced(serve, project, command_line):
-    directory = project("echo", ECHO)
-    serving = serve(directory)
     assert command_line("keys", "revoke", "own", "--data-dir", serving.data).returncode == 0
     assert serving.post("local/echo", 1).status_code == 401
     assert not (serving.data / "key").exists()

@@ -1,13 +1,12 @@
 """`algoprof keys`: the API keys that the server of a data directory accepts. It need not run, nor be started anew."""
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from algoprof.calls.access.platforms import data_directory
-from algoprof.cli.printing import printable
+from algoprof.cli.printing import examples, in_json, printable
 from algoprof.errors import AlgoprofError, ConfigurationError
 from algoprof.server import keyring, keys
 from algoprof.server.keyring import OWN, KeyRecord
@@ -29,7 +28,11 @@ def command() -> None:
     """Make, list and revoke the API keys of this machine's server. All of it counts at once, without a new start."""
 
 
-@command.command("list")
+@command.command(
+    "list",
+    epilog=examples("algoprof keys list", "algoprof keys list --data-dir ./data --json"),
+    short_help="List the keys and what each allows.",
+)
 @_data
 @_as_json
 def list_keys(*, directory: Path | None, as_json: bool) -> None:
@@ -40,7 +43,7 @@ def list_keys(*, directory: Path | None, as_json: bool) -> None:
         with keyring.opened(data) as ring:
             found = ring.all()
     if as_json:
-        click.echo(json.dumps([_as_dict(record) for record in found], indent=2))
+        click.echo(in_json([_as_dict(record) for record in found], indent=2))
         return
     if not found:
         click.echo("there are no keys; `algoprof serve` makes its own when it starts for the first time", err=True)
@@ -48,7 +51,14 @@ def list_keys(*, directory: Path | None, as_json: bool) -> None:
         click.echo(_line(record))
 
 
-@command.command()
+@command.command(
+    epilog=examples(
+        "algoprof keys create --name ci --algorithm algo://demo/Routes",
+        "algoprof keys create --name team --algorithm 'algo://demo/*' --data write --manage",
+        "algoprof keys create --admin",
+    ),
+    short_help="Make a key, and print it this once.",
+)
 @click.option("--name", metavar="TEXT", default="", help="What it is for, to tell it from others.")
 @click.option("--admin", is_flag=True, help="A key that administers the server, and is refused for everything else.")
 @click.option(
@@ -89,13 +99,16 @@ def create(
     with keyring.opened(_directory(directory)) as ring:
         key, record = ring.create(rights, printable(name))
     if as_json:
-        click.echo(json.dumps({"key": key.text, **_as_dict(record)}, indent=2))
+        click.echo(in_json({"key": key.text, **_as_dict(record)}, indent=2))
         return
     click.echo(key.text)
     click.echo(f"this is shown once; `algoprof keys revoke {record.id}` ends it", err=True)
 
 
-@command.command()
+@command.command(
+    epilog=examples("algoprof keys revoke 3fa29c1b", "algoprof keys revoke own"),
+    short_help="Let a key in no more.",
+)
 @click.argument("key_id", metavar="ID")
 @_data
 def revoke(*, key_id: str, directory: Path | None) -> None:

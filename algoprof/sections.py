@@ -33,7 +33,10 @@ class Section(SectionBase):
     def resolve(self) -> "Writer":
         """Return this process's writer, and learn what number it has for the name."""
         writer = process.run_table().writer
-        self.bind(writer, writer.flight.name(self.name, *self.place))
+        number = writer.flight.name(self.name, *self.place)
+        self.bind(writer, number)
+        if self.attributes and self.name in _named:
+            _named[self.name].bind(writer, number)  # from which the next one with attributes learns it
         return writer
 
     fault = staticmethod(process.count_error)
@@ -152,7 +155,12 @@ def section(name: "Any", /, **attributes: object) -> "Any":  # type: ignore[no-r
             found = Section(name, None, caller(2))
             if len(_named) < _NAMED_LIMIT:
                 _named[name] = found
-        return Section(name, attributes, found.place) if attributes else found
+        if not attributes:
+            return found
+        made = Section(name, attributes, found.place)
+        if found.writer is not None:
+            made.bind(found.writer, found.number)
+        return made
     if isinstance(name, str):
         return section(str(name), **attributes)
     if attributes:

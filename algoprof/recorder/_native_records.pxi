@@ -57,7 +57,7 @@ cdef class Occurrence:
     cdef public object names  # in a recursion: those of all that are open
     cdef public object task  # a weak reference to the asyncio task that opened it; None outside one
     cdef public object home  # the twin's
-    cdef public bint plain  # the twin's
+    cdef public object section  # the twin's
     cdef public Row row
     cdef public int64_t span
     cdef public int64_t started

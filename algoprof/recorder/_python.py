@@ -3,12 +3,11 @@
 import struct
 import sys
 from bisect import bisect_left
-from contextvars import copy_context
-from itertools import pairwise
+from contextvars import ContextVar, copy_context
 from time import monotonic_ns
 
 from algoprof.profiles.buckets import BOUNDS_NS
-from algoprof.recorder.cold import ColdWriter
+from algoprof.recorder.cold import NOWHERE, ColdWriter
 from algoprof.recorder.layout import (
     NESTED,
     NODE_COUNT,
@@ -25,19 +24,28 @@ from algoprof.recorder.tasks import current_task
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import FrameType, TracebackType
+    from types import CodeType, FrameType, TracebackType
     from typing import Any, Self
 
     from algoprof.recorder.blocks import Block
     from algoprof.recorder.run_table import RunState
     from algoprof.recorder.suspensions import Held, Steps
 
-# For a duration of so many bits: the first of its buckets, and the bounds to search from there.
-_FIRST = tuple(bisect_left(BOUNDS_NS, 1 << bits >> 1) for bits in range(129))
-_OCTAVES = tuple((first, BOUNDS_NS[first:end]) for first, end in pairwise(_FIRST))
 
-# An open entry: nothing yet in its first word, start, parent's row, attributes (none yet), span and parent's span.
-_write_open = struct.Struct(f"8x5{WORD}").pack_into
+def _octave(bits: int) -> tuple[int, tuple[int, ...]]:
+    """Return for durations of so many bits: the shift that leaves five, and for those the bucket of the shortest.
+
+    No more than one bucket's bound lies among the durations that begin alike.
+    """
+    shift = max(bits - 5, 0)
+    return shift, (0,) * 16 + tuple(bisect_left(BOUNDS_NS, start << shift) for start in range(16, 32))
+
+
+_OCTAVES = tuple(map(_octave, range(65)))
+_BOUNDS = (*BOUNDS_NS, 1 << 64)
+
+# An open entry: nothing yet in its first word, start, parent's row, no attributes yet, span and parent's span.
+_write_open = struct.Struct(f"8x2{WORD}8x2{WORD}").pack_into
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 _modules = sys.modules
@@ -93,20 +101,23 @@ class Row:
             self.shortest, self.longest = words[node + NODE_SHORTEST], words[node + NODE_LONGEST]
 
 
+class _OfRow:
+    """An occurrence's name: its row's, until it is given another."""
+
+    def __get__(self, occurrence: "Occurrence", owner: type) -> int:
+        return occurrence.row.name
+
+
 class Occurrence:
     """One open occurrence of a section. What few of them have is kept in the class until it is set."""
 
-    __slots__ = (
-        "__dict__", "above", "closed", "entry", "home", "name", "plain", "row", "scope", "span", "started",
-    )  # fmt: skip
+    __slots__ = ("__dict__", "above", "entry", "home", "row", "scope", "section", "span", "started")
 
     above: "Occurrence | None"
-    closed: bool
     entry: int  # word offset of its open entry
-    home: "Block | None"  # in whose thread sections are nested in it with nothing to see to; None once it is closed
-    name: int
-    plain: bool  # whether there is nothing to see to when it is left, but to count it
+    home: object  # the block in whose thread sections nest in it with nothing to see to; None once it is closed
     row: Row
+    section: "SectionBase | None"  # whose exit has nothing to see to but to count it
     scope: object  # the asyncio task that opened it
     span: int
     started: int
@@ -115,11 +126,22 @@ class Occurrence:
     flags = NESTED
     folding = False  # whether it, or one it stands in, recurs
     held: "Held | None" = None
+    name: int = _OfRow()  # type: ignore[assignment]  # which it reads as
     names: "frozenset[int] | None" = None  # in a recursion: those of all that are open
     slot = 0  # byte offset of its attributes; 0 if it has none, or there was no room
     steps: "Steps | None" = None
     task: object = None  # the compiled writer's
     vacant = False  # closed, and known to be in no context but where it may be opened again: the compiled writer's
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed. Once that is set, nothing is entered in it and it is not left without a closer look."""
+        return self.home is None
+
+    @closed.setter
+    def closed(self, closed: bool) -> None:
+        self.home = None if closed else NOWHERE
+        self.section = None
 
 
 class Writer(ColdWriter):
@@ -150,8 +172,8 @@ class Writer(ColdWriter):
             ended: when that was; now, if it is not said.
         """
         ended = ended or monotonic_ns()
-        if not occurrence.closed and not self.inherited:
-            occurrence.closed, occurrence.home = True, None
+        if occurrence.home is not None and not self.inherited:
+            occurrence.home = occurrence.section = None
             self.leave_slowly(occurrence, ended, error)
             occurrence.row.reload(self.flight.words)
 
@@ -177,7 +199,7 @@ class Writer(ColdWriter):
 class SectionBase:
     """What a section does when it is entered and left; `algoprof.sections` makes it whole."""
 
-    __slots__ = ("attributes", "name", "number", "place", "writer")
+    __slots__ = ("attributes", "code", "name", "number", "place", "writer")
 
     def __init__(
         self, name: str, attributes: dict[str, object] | None = None, place: tuple[str, int] = ("", 0)
@@ -185,6 +207,7 @@ class SectionBase:
         self.name = name
         self.attributes = attributes
         self.place = place
+        self.code: CodeType | None = None  # what entered it last, if that is no generator's
         self.writer: Writer | None = None
         self.number = 0
 
@@ -203,36 +226,36 @@ class SectionBase:
     def enter(self) -> Occurrence | None:
         """Open an occurrence, and return it; None if the recorder failed, which is counted."""
         try:
-            writer = self.writer
-            if writer is not _active:
-                writer = self.resolve()
-            number = self.number
             above: Any = _innermost()
             try:
-                here = _threads.block
-                row = above.row.children[number]
+                here = self.writer.threads.block  # type: ignore[union-attr]  # an AttributeError is what is meant
+                parent = above.row
+                row = parent.children[self.number]
             except (AttributeError, KeyError):  # the first in its thread, outside of everything, or of its name there
-                return writer.enter(number, self.attributes)
-            scope = current_task() if "asyncio.tasks" in _modules else None
-            if above.home is not here or above.scope is not scope or row.run.ended or not here.opens:
-                return writer.enter(number, self.attributes)
+                return self._enter_slowly()
+            # A block is one writer's: `above` is never at home in that of a section which is bound to another.
+            if above.home is not here or row.run.ended or not here.opens:
+                return self._enter_slowly()
+            scope = None
+            if "asyncio.tasks" in _modules:  # else what is at home here has no other scope
+                scope = current_task()
+                if above.scope is not scope:
+                    return self._enter_slowly()
             occurrence = Occurrence()
             occurrence.above = above
-            occurrence.name = number
             occurrence.row = row
             occurrence.scope = scope
             occurrence.home = here
-            occurrence.closed = False
-            occurrence.plain = True
+            occurrence.section = self
             occurrence.entry = entry = here.opens.pop()
             occurrence.span = span = _next_span()
             if _MUST_HOLD:
                 _ = copy_context()
             _set_innermost(occurrence)
             occurrence.started = started = monotonic_ns()
-            _write_open(_data, entry * 8, started, above.row.reference, 0, span, above.span)
+            _write_open(_data, entry * 8, started, parent.reference, span, above.span)
             if self.attributes:
-                writer.keep_attributes(occurrence, self.attributes)
+                row.run.writer.keep_attributes(occurrence, self.attributes)
             _words[entry] = row.link
         except BaseException as fault:
             self._abandon()
@@ -254,48 +277,53 @@ class SectionBase:
 
     def __enter__(self) -> "Self":
         caller = _frame(1)
-        if caller.f_code.co_flags & _GENERATOR:
-            self._enter_held(caller)
-        else:
-            self.enter()
+        code = caller.f_code
+        if code is not self.code:  # as a rule there is one
+            if code.co_flags & _GENERATOR:
+                self._enter_held(caller)
+                return self
+            self.code = code
+        self.enter()
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: "TracebackType | None") -> None:
         ended = monotonic_ns()
-        opened = _innermost() if self.writer is _active else None
-        if (
-            opened is None
-            or opened.name != self.number
-            or opened.closed
-            or (_holds and (_frame(1) in _holds or not opened.plain))
-        ):
-            self._leave_slowly(_frame(1), error)
-            return
-        row = opened.row
-        above = opened.above
-        elapsed = ended - opened.started
+        opened: Any = _innermost()
         try:
             here = _threads.block
-        except AttributeError:  # it was opened in another thread, and this one has opened nothing
-            here = None
-        if not opened.plain or error is not None or row.run.ended or elapsed > row.longest or row.block is not here:
-            self._close(opened, error, ended)
+            row = opened.row
+            above = opened.above
+            elapsed = ended - opened.started
+        except AttributeError:  # nothing is open here, or nothing was yet in this thread
+            self._leave_slowly(_frame(1), error, ended)
+            return
+        if (
+            opened.section is not self
+            or error is not None
+            or row.run.ended
+            or elapsed > row.longest
+            or row.block is not here
+            or (_holds and _frame(1) in _holds)
+        ):
+            self._leave_slowly(_frame(1), error, ended)
             return
         try:
-            opened.closed = True
-            opened.home = None
+            opened.home = opened.section = None
             if _MUST_HOLD:
                 _ = copy_context()
             _set_innermost(above)
             words = _words
             node = row.offset
-            first, bounds = _OCTAVES[elapsed.bit_length()]
-            bucket = row.histogram_at + first + bisect_left(bounds, elapsed)
+            shift, buckets = _OCTAVES[elapsed.bit_length()]
+            bucket = buckets[elapsed >> shift]
+            if elapsed > _BOUNDS[bucket]:
+                bucket += 1
+            bucket += row.histogram_at
             words[node] = sequence = row.sequence + 1
             words[row.count_at] = row.count = row.count + 1
             words[row.total_at] = row.total = row.total + elapsed
             words[bucket] += 1
-            words[above.row.nested_at] += elapsed  # type: ignore[union-attr]  # it is nested in it
+            words[above.row.nested_at] += elapsed
             if elapsed < row.shortest:
                 words[node + NODE_SHORTEST] = row.shortest = elapsed
             entry = opened.entry
@@ -324,6 +352,13 @@ class SectionBase:
             SectionBase.__exit__(self, kind, error, traceback)
         return ready(None)
 
+    def _enter_slowly(self) -> Occurrence:
+        """Open an occurrence, wherever it stands."""
+        writer = self.writer
+        if writer is not _active:
+            writer = self.resolve()
+        return writer.enter(self.number, self.attributes)
+
     def _abandon(self) -> None:
         """Undo an enter that was cut short."""
         if self.writer is _active:
@@ -339,7 +374,7 @@ class SectionBase:
         except Exception:  # noqa: BLE001  (the profiler never breaks the program)
             self.fault()
 
-    def _leave_slowly(self, caller: "FrameType", error: BaseException | None) -> None:
+    def _leave_slowly(self, caller: "FrameType", error: BaseException | None, ended: int = 0) -> None:
         """Close the caller's innermost open occurrence of this section, or what a generator holds open."""
         writer = self.writer
         if writer is None:
@@ -352,7 +387,7 @@ class SectionBase:
             self.fault()
             return
         if opened is not None:
-            self._close(opened, error)
+            self._close(opened, error, ended)
 
     def _close(self, opened: Occurrence, error: BaseException | None, ended: int = 0) -> None:
         """Close an occurrence, wherever it is closed from and whatever it is."""
@@ -371,8 +406,9 @@ _active: Writer = _NOBODY
 # What the hot paths use of it.
 _words: memoryview
 _data: memoryview
-_threads: "Any"
-_innermost: "Callable[[], Occurrence | None]"
+_threads: "Any" = None
+_nothing = ContextVar[Occurrence | None]("algoprof.nothing", default=None).get
+_innermost: "Callable[[], Occurrence | None]" = _nothing
 _set_innermost: "Callable[[Occurrence | None], object]"
 _next_span: "Callable[[], int]"
 _holds: "dict[FrameType, Occurrence]" = {}
@@ -381,11 +417,13 @@ _holds: "dict[FrameType, Occurrence]" = {}
 def activate(writer: Writer | None) -> None:
     """Say who records in this process from now on."""
     global _active, _words, _data, _threads, _innermost, _set_innermost, _next_span, _holds  # noqa: PLW0603
-    if writer is not None:
+    if writer is None:
+        _active, _innermost, _holds = _NOBODY, _nothing, {}
+    else:
+        _active = writer
         _words, _data, _threads = writer.flight.words, writer.flight.bytes, writer.threads
         _innermost, _set_innermost, _next_span = writer.current.get, writer.current.set, writer.next_span
         _holds = writer.holds
-    _active = _NOBODY if writer is None else writer
 
 
 def quickened(function: "Any", cls: type[SectionBase], names: "dict[str, Any]", nothing: object) -> "Any":  # noqa: ARG001  (the twin's)

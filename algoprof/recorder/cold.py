@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from algoprof.recorder.run_table import RunState, RunTable
 
 DEPTH_LIMIT = 128
+NOWHERE = object()
+"""The home of an open occurrence in which nothing nests without a closer look."""
 
 
 class ColdWriter:
@@ -77,8 +79,8 @@ class ColdWriter:
         made.name, made.above = name, above
         made.scope = self.scope()
         made.flags = 0
-        made.closed = made.plain = False
-        made.home = None
+        made.closed = False
+        made.section = None
         return made
 
     def open(
@@ -107,7 +109,7 @@ class ColdWriter:
             self.set_current(own)
         occurrence = self.enter(name, attributes)
         occurrence.held = Held(frame, before, waited(occurrence.above))
-        occurrence.home = None
+        occurrence.home = NOWHERE
         self.holds[frame] = occurrence
         return occurrence
 
@@ -247,7 +249,7 @@ class ColdWriter:
         top = self.current.get()
         if top is None or top.closed or top.name != name or not top.row.depth or self.inherited:
             return
-        top.closed, top.home = True, None
+        top.closed = True
         self.set_current(top.above)
         self._words[top.entry] = 0
         if top.row.block is self.block():
@@ -286,7 +288,7 @@ class ColdWriter:
     def time_steps(self, occurrence: "Occurrence", *, generator: bool) -> None:
         """Say that an occurrence will be suspended and resumed."""
         occurrence.steps = Steps(occurrence, generator=generator)
-        occurrence.plain = False
+        occurrence.section = None
         if not self.inherited:
             flags = at.STEPS_OF_GENERATOR if generator else at.STEPS_OF_COROUTINE
             self._words[occurrence.entry] |= flags << 32
@@ -354,7 +356,8 @@ class ColdWriter:
             occurrence.names = names or _open_names(above)
             return outer
         occurrence.folding = above.folding
-        occurrence.home = None if above.folding else block
+        if not above.folding:
+            occurrence.home = block
         occurrence.names = names if names is None or name in names else names | {name}
         if occurrence.flags & at.NESTED:
             row = parent.children.get(name)
@@ -425,7 +428,7 @@ class ColdWriter:
 
     def keep_attributes(self, occurrence: "Occurrence", values: dict[str, object]) -> None:
         """Write what an open occurrence carries, so that a kill does not lose it."""
-        occurrence.attributes, occurrence.plain = values, False
+        occurrence.attributes, occurrence.section = values, None
         slot = occurrence.slot = occurrence.slot or occurrence.row.block.take_attributes()
         if slot:
             data, _ = at.encode_attributes(values)

@@ -75,6 +75,15 @@ def test_the_compiled_writer_finds_the_same_bucket(elapsed):
     assert bucket_as_compiled(elapsed) == bucket_of(elapsed)
 
 
+@given(st.one_of(st.integers(0, 2**62), st.sampled_from(BOUNDS_NS), st.sampled_from(BOUNDS_NS).map(lambda n: n + 1)))
+def test_the_twin_finds_the_same_bucket(elapsed):
+    from algoprof.recorder._python import _BOUNDS, _OCTAVES
+
+    shift, buckets = _OCTAVES[elapsed.bit_length()]
+    found = buckets[elapsed >> shift]
+    assert found + (elapsed > _BOUNDS[found]) == bucket_of(elapsed)
+
+
 @needs_compiled
 def test_the_interpreters_layout_is_as_the_compiled_writer_believes():
     from algoprof.recorder import _native

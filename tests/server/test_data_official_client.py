@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from Algorithmia.acl import ReadAcl
 from Algorithmia.CLI import CLI
@@ -41,8 +42,7 @@ def test_texts_bytes_and_json_go_there_and_back(folder):
 
 
 def test_arrays_go_there_and_back(folder):
-    numpy = pytest.importorskip("numpy")
-    assert folder.file("array").putNumpy(numpy.arange(3)).getNumpy().tolist() == [0, 1, 2]
+    assert folder.file("array").putNumpy(np.arange(3)).getNumpy().tolist() == [0, 1, 2]
 
 
 def test_files_go_there_and_back_empty_ones_too(folder, tmp_path):

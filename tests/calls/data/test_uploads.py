@@ -10,6 +10,8 @@ import tempfile
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -205,18 +207,16 @@ def test_where_files_go_is_a_folder(client):
 
 
 def test_numpy_and_pandas_are_known_where_they_are(store):
-    numpy = pytest.importorskip("numpy")
-    pandas = pytest.importorskip("pandas")
-    array = numpy.arange(6).reshape(2, 3)
+    array = np.arange(6).reshape(2, 3)
     given = {
         "array": array,
-        "scalar": numpy.float32(0.5),
-        "flag": numpy.bool_(True),
-        "table": pandas.DataFrame({"a": [1]}),
+        "scalar": np.float32(0.5),
+        "flag": np.bool_(True),
+        "table": pd.DataFrame({"a": [1]}),
     }
     told = store.prepare(given).input
     assert (told["scalar"], told["flag"]) == (0.5, True)
-    assert (numpy.load(io.BytesIO(store[told["array"]])) == array).all()
+    assert (np.load(io.BytesIO(store[told["array"]])) == array).all()
     assert store[told["table"]] == b"a\n1\n"
     with pytest.raises(DataApiError, match="no file can be made of this ndarray"):
-        store.prepare([numpy.array([object()])])
+        store.prepare([np.array([object()])])

@@ -24,8 +24,7 @@ DEFAULT_LIMIT = 600.0
 
 _ROUNDS = 20  # faults that are repaired one after the other
 _HASH = re.compile(r"\s+--hash[=\s]\S+")
-NOT_BY_VERSION = (Reason.hash_mismatch, Reason.file_missing, Reason.invalid_requirement, Reason.damaged_package)
-"""What no other version mends."""
+_NOT_BY_VERSION = (Reason.hash_mismatch, Reason.file_missing, Reason.invalid_requirement, Reason.damaged_package)
 
 
 def bisect(
@@ -71,7 +70,7 @@ def bisect(
         outcome,
         len(requirements.lines),
         tuple(search.faults),
-        search.changes() if outcome == "repaired" else (),
+        search.changes() if outcome != "undecided" else (),
         probe.number,
         probe.known,
         time.monotonic() - began,
@@ -91,6 +90,7 @@ class _Search:
         told: is told each fault.
         faults: what was found.
         lines: as they are by now, changes made.
+        aside: lines that are left out, since no version of them was found.
         without_hashes: whether hashes are left out.
         chosen: which versions pip chose for all lines, when it was asked.
     """
@@ -100,6 +100,7 @@ class _Search:
     told: Callable[[Fault], None]
     faults: list[Fault] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
+    aside: list[Line] = field(default_factory=list)
     without_hashes: bool = False
     chosen: Verdict | None = None
 
@@ -111,7 +112,7 @@ class _Search:
         for _ in range(_ROUNDS):
             failed = self._whole()
             if failed is None:
-                return "repaired" if self.faults else "installs"
+                break
             mode, verdict = failed
             if verdict.diagnosis.reason is not Reason.hash_mismatch and self._leave_hashes_out():
                 continue
@@ -122,11 +123,14 @@ class _Search:
             self.told(fault)
             self.faults[-1] = fault
             self.lines = changed(self.lines, fault.changes)
-            texts = tuple(one.text for one in self.lines)
-            if not fault.changes or texts in seen:
-                break
-            seen.add(texts)
-        return "not_repaired"
+            if not fault.changes or tuple(one.text for one in self.lines) in seen:
+                self._set_aside(fault)
+            seen.add(tuple(one.text for one in self.lines))
+        else:
+            return "not_repaired"
+        if self.aside:
+            return "not_repaired"
+        return "repaired" if self.faults else "installs"
 
     def changes(self) -> tuple[Change, ...]:
         """Return what has changed in all: a line that was changed twice is so once."""
@@ -169,12 +173,19 @@ class _Search:
 
     def _repaired(self, repairer: Repairer, fault: Fault) -> tuple[Change, ...]:
         verdict = fault.verdict
-        if verdict.diagnosis.reason in NOT_BY_VERSION and verdict.timed_out is None:
+        if verdict.diagnosis.reason in _NOT_BY_VERSION and verdict.timed_out is None:
             return ()
         if fault.mode == "install":
             chosen = self.chosen.chosen.get(verdict.culprit, "") if self.chosen else ""
             return repairer.built(fault.lines, verdict, chosen)
         return repairer.resolved(fault.lines, self.lines)
+
+    def _set_aside(self, fault: Fault) -> None:
+        """Leave out the line of a fault for which no version was found, to look for others among the rest."""
+        left = [one for one in self.lines if one in fault.lines]
+        worst = [one for one in left if one.name == fault.verdict.culprit] or left or self.lines
+        self.aside.append(worst[-1])
+        self.lines = [one for one in self.lines if one != worst[-1]]
 
     def _leave_hashes_out(self) -> bool:
         """Leave hashes out, which no part of the lines and no other version can have; False if there are none."""

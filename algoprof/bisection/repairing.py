@@ -23,6 +23,7 @@ class Repairer:
 
     def __init__(self, probe: Prober) -> None:
         self._probe = probe
+        self._broken: dict[tuple[str, str], None] = {}  # packages with versions that do not build
 
     def resolved(self, failing: Sequence[Line], everything: Sequence[Line]) -> tuple[Change, ...]:
         """Return changes that let pip choose versions for lines that fail; preferably such that suit all lines.
@@ -55,11 +56,13 @@ class Repairer:
             chosen: the version of it that pip chose; empty if that is not known.
         """
         own = [one for one in failing if one.changeable and one.name == verdict.culprit]
-        alone = [one for one in failing if one.changeable and len(failing) == 1]
+        version = next((one.asked for one in own if one.asked), verdict.diagnosis.version or chosen)
+        if verdict.culprit and version:
+            self._broken[verdict.culprit, version] = None
+        others = [one for one in failing if one.changeable and one not in own]
         brought = [line(verdict.culprit, failing[0].file)] if verdict.culprit and not own else []
-        for one in own or (*brought, *alone):
-            version = (verdict.diagnosis.version or chosen) if one.name == verdict.culprit else ""
-            found = self._other_versions(one, failing, one.asked or version)
+        for one in (*own, *brought, *others):
+            found = self._other_versions(one, failing, version if one.name == verdict.culprit else one.asked)
             if found:
                 return found
         return ()
@@ -128,6 +131,8 @@ class Repairer:
 
     def _without(self, loose: Sequence[Line], context: Sequence[Line], specifier: str = "") -> Verdict:
         texts = [other.with_specifier(specifier) if other in loose else other.text for other in context]
+        named = {other.name for other in context}
+        texts += [f"{name}!={version}" for name, version in self._broken if name in named]
         names = ", ".join(one.name for one in loose)
         doing = f"trying {names}{specifier}" if specifier else f"letting pip choose {names}"
         return self._probe(texts, "resolve", doing)

@@ -57,7 +57,8 @@ class Bisection:
         outcome: how it ended.
         lines: how many lines ask for something.
         faults: what was found to fail, one after the other, as each was repaired before the next was looked for.
-        changes: what is to be written in all, at most one for each line.
+        changes: what is to be written in all, at most one for each line; where some faults could not be repaired, what
+            repairs the others.
         trials: how often pip was asked.
         known: how many of its answers were known from before.
         seconds: how long it took.

@@ -76,7 +76,7 @@ def bisect(
             _show_fault(fault)
         click.echo("interrupted; what was tried is kept: the same command goes on from there", err=True)
         return _INTERRUPTED
-    texts = _write(found) if write and found.changes else None
+    texts = _write(found) if write and found.outcome == "repaired" else None
     if as_json:
         click.echo(in_json(found.to_json() | {"written": texts is not None}, indent=2))
     else:
@@ -96,9 +96,6 @@ def _write(found: "Bisection") -> list[Path]:
 
 
 def _show(found: "Bisection", *, written: bool) -> None:
-    from algoprof.bisection.bisecting import NOT_BY_VERSION  # noqa: PLC0415  (as above)
-    from algoprof.bisection.edits import diff, edited  # noqa: PLC0415  (as above)
-
     for fault in found.faults:
         _show_fault(fault)
     if found.outcome == "installs":
@@ -110,17 +107,23 @@ def _show(found: "Bisection", *, written: bool) -> None:
         for advice in found.advice:
             _say(f"  - {advice}")
     if found.changes:
-        _say("these versions install:" if not written else "these versions install, and are written:")
-        for change in found.changes:
-            _say(f"  {change.text}")
-        if not written:
-            click.echo(printable(diff(edited(found.changes), found.path.parent), keep="\n\t"), nl=False)
-            _say("the same command with --write writes it")
-    if found.outcome == "not_repaired" and found.faults[-1].verdict.diagnosis.reason not in NOT_BY_VERSION:
-        _say("no other version of these was found that installs")
+        _show_changes(found, written=written)
     if found.without_hashes and found.faults:
         _say("hashes were left out: take them anew, as pip-compile --generate-hashes does")
     click.echo(f"{_trials(found)}, {found.seconds:.1f} s", err=True)
+
+
+def _show_changes(found: "Bisection", *, written: bool) -> None:
+    from algoprof.bisection.edits import diff, edited  # noqa: PLC0415  (as above)
+
+    whole = "these versions install" if found.outcome == "repaired" else "when the rest is corrected, these install"
+    _say(f"{whole}, and are written:" if written else f"{whole}:")
+    for change in found.changes:
+        _say(f"  {change.text}")
+    if not written:
+        click.echo(printable(diff(edited(found.changes), found.path.parent), keep="\n\t"), nl=False)
+    if not written and found.outcome == "repaired":
+        _say("the same command with --write writes it")
 
 
 def _show_fault(fault: "Fault") -> None:

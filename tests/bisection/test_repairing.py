@@ -6,9 +6,10 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from algoprof.bisection.bisecting import _Search
 from algoprof.bisection.probing import Listing
 from algoprof.bisection.repairing import Repairer
-from algoprof.bisection.requirement_lines import line
+from algoprof.bisection.requirement_lines import Requirements, line
 from algoprof.bisection.verdicts import Verdict
 
 INDEX = {
@@ -22,6 +23,8 @@ INDEX = {
 
 class Table:
     """Chooses versions as pip does, the newest that fit, by trying all; and counts how often it is asked."""
+
+    options = ()
 
     def __init__(self, broken=()):
         self.asked = []
@@ -97,3 +100,22 @@ def test_what_does_not_build_is_replaced_by_what_does(failing, broken, texts):
     chosen = table(failing, "resolve", "").chosen
     changes = Repairer(table).built(lines, verdict, chosen.get(verdict.culprit, ""))
     assert [change.text for change in changes] == texts
+
+
+@pytest.mark.parametrize(
+    ("texts", "broken", "outcome", "faults", "changes"),
+    [
+        (["app==3", "core==6.0"], [], "installs", [], []),
+        (["app==1", "core==2.1"], [], "repaired", [["app==1", "core==2.1"]], ["core==1.1"]),
+        (["nothing==1", "core==9"], [], "not_repaired", [["nothing==1"], ["core==9"]], ["core==6.0"]),
+        (["left==9", "core"], [("core", "2.0"), ("core", "6.0")], "repaired", None, ["left==1", "core==1.0"]),
+    ],
+)
+def test_one_fault_after_the_other_is_looked_for(texts, broken, outcome, faults, changes):
+    lines = [line(text, first=number) for number, text in enumerate(texts, 1)]
+    requirements = Requirements(lines[0].file, lines)
+    search = _Search(requirements, Table(broken), lambda _: None)
+    assert search.run() == outcome
+    if faults is not None:
+        assert [[one.text for one in fault.lines] for fault in search.faults] == faults
+    assert [change.text for change in search.changes()] == changes

@@ -15,7 +15,7 @@ from algoprof.server.envelopes import Refusal
 from algoprof.server.sessions import MAX_CHILDREN, Sessions
 
 HOLD = """
-    import os, pathlib, time
+    import os, subprocess, time
 
     time.sleep(0.2)  # so that loading takes time
 
@@ -25,7 +25,7 @@ HOLD = """
             log.write(f"{input['number']}\\n")
         while not os.path.exists(input["until"]):
             time.sleep(0.005)
-        return os.getpid()
+        return [os.getpid(), subprocess.Popen(["sleep", "1000"]).pid]
 """
 OUTER = """
     import json, os, urllib.request
@@ -45,6 +45,14 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def ended(pid):
+    """Whether a process is gone, or waits for nothing but to be reaped by whoever has inherited it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
 
 
 class Loads:
@@ -118,7 +126,8 @@ def test_a_worker_that_has_nothing_to_do_ends_and_the_next_call_waits_for_one_to
         first = answer.result()
     assert (busy["error"]["error_type"], busy["metadata"]["duration"]) == ("TimeoutError", 0)
     wait_until(lambda: loads.of() == (0, 0, 0))
-    wait_until(lambda: not Path(f"/proc/{first['result']}").exists())
+    for pid in first["result"]:  # the worker, and what it has started
+        wait_until(lambda pid=pid: ended(pid))
     second = serving.call("local/hold", held(3))
     assert second["result"] != first["result"]
     for answer in (first, second):

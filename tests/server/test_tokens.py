@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 import time
 
 import jwt
@@ -167,3 +168,11 @@ def test_an_issuer_by_halves_is_refused(command_line, tmp_path, missing):
     done = command_line("serve", tmp_path, "--data", tmp_path / "data", *options)
     assert done.returncode == 1
     assert "--jwt-key, --jwt-issuer and --jwt-audience belong together" in done.stderr
+
+
+def test_without_the_extra_a_server_says_what_to_install(command_line, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    monkeypatch.delitem(sys.modules, "algoprof.server.tokens")
+    options = ["--jwt-key", tmp_path / "public.pem", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE]
+    done = command_line("serve", tmp_path, "--data", tmp_path / "data", *options)
+    assert done.stderr.strip() == "--jwt-key needs the package jwt: pip install 'algoprof[jwt]'"

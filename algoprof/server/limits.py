@@ -10,7 +10,7 @@ class Limits:
     Args:
         replicas: workers of each version at most, which is how many of its calls run at once.
         sessions: calls from outside that may be waiting or running at once; more are refused with 429.
-        jobs: calls from outside that run at once, of all versions together; more wait. None for no such limit.
+        jobs: calls from outside that run or are next to, of all versions together; more wait. None for no such limit.
         idle: seconds after which a worker that has nothing to do is ended.
     """
 

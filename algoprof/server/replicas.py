@@ -89,7 +89,7 @@ class Replicas:
         directory: where they get their private directories.
         callers: lets its workers in when they call the server.
         limits: how many workers at most, each started when a request finds none free, and how long one may be idle.
-        jobs: what a call from outside holds besides, while it runs: the limit on those of all versions.
+        jobs: what a call from outside waits for besides: the limit on those of all versions.
     """
 
     def __init__(
@@ -134,9 +134,9 @@ class Replicas:
             self.queued += 1
             try:
                 async with asyncio.timeout_at(job.deadline):
-                    await turn.enter_async_context(self._turns)
-                    if self._jobs is not None and job.outside:
+                    if self._jobs is not None and job.outside:  # before the turn, which a job's own call may want
                         await turn.enter_async_context(self._jobs)
+                    await turn.enter_async_context(self._turns)
             except TimeoutError:
                 return outcome
             finally:

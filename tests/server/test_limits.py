@@ -28,10 +28,12 @@ HOLD = """
         return [os.getpid(), subprocess.Popen(["sleep", "1000"]).pid]
 """
 OUTER = """
-    import json, os, urllib.request
+    import json, os, time, urllib.request
 
 
     def apply(input):
+        while not os.path.exists(input["after"]):
+            time.sleep(0.005)
         shown = {"Authorization": os.environ["ALGORITHMIA_API_KEY"], "Content-Type": "application/json"}
         url = os.environ["ALGORITHMIA_API"] + "/v1/algo/local/hold"
         with urllib.request.urlopen(urllib.request.Request(url, json.dumps(input).encode(), shown)) as answer:
@@ -140,11 +142,13 @@ def test_a_worker_that_has_nothing_to_do_ends_and_the_next_call_waits_for_one_to
 def test_jobs_wait_for_each_other_but_not_for_those_they_make_themselves(limited, held, tmp_path):
     serving, loads = limited("--jobs", "1")
     with ThreadPoolExecutor() as pool:
-        outer = pool.submit(serving.call, "local/outer?timeout=60", held("outer"))
-        wait_until((tmp_path / "log").exists)  # what it calls runs beside it, though there is but one job
-        assert loads.of("outer") == (0, 1, 0)
+        after = {"after": str(tmp_path / "after")}
+        outer = pool.submit(serving.call, "local/outer?timeout=60", held("outer") | after)
+        wait_until(lambda: loads.of("outer") == (0, 1, 0))
         hold = pool.submit(serving.call, "local/hold?timeout=60", held("hold"))
-        wait_until(lambda: loads.of() == (1, 1, 0))
+        wait_until(lambda: loads.of() == (1, 0, 0))
+        (tmp_path / "after").touch()
+        wait_until(lambda: loads.of() == (1, 1, 0))  # what it calls runs before the one that came first
         (tmp_path / "go").touch()
         assert outer.result()["result"]
         assert hold.result()["metadata"]["algoprof"]["queue"] > 0

@@ -19,7 +19,8 @@ from algoprof.server import access, envelopes, inputs, insights
 from algoprof.server.envelopes import Json, Refusal
 from algoprof.server.hosting import Host
 from algoprof.server.replicas import Job, Outcome
-from algoprof.server.store import Algorithm, Build, Version
+from algoprof.server.run_log import Run
+from algoprof.server.store import Algorithm, Build, Version, now_ms
 
 if TYPE_CHECKING:
     from algoprof.server.data.routes import Data
@@ -96,7 +97,30 @@ async def _perform(
         )
     if outcome.insights.values:
         host.store.record_insights(algorithm, job.request_id, _insights(algorithm, version, job, outcome))
+    host.runs.keep(_run(version, job, outcome, content, error), outcome.recorded)
     return outcome, error
+
+
+def _run(version: Version, job: Job, outcome: Outcome, content: bytes, error: dict[str, str] | None) -> Run:
+    """Return a call as it is kept."""
+    assert outcome.end != "stopped"  # noqa: S101  (for the type checker: such a call is answered, and not kept)
+    total = time.monotonic() - job.received
+    told = [error["message"], error.get("stacktrace", "")] if error else []
+    return Run(
+        algorithm_id=version.algorithm_id,
+        version=version.semantic,
+        request_id=job.request_id,
+        received_ms=now_ms() - round(total * 1000),
+        end=outcome.end if outcome.end != "reply" else "failed" if error else "ok",
+        error="\n".join(filter(None, told)),
+        queue=outcome.queue,
+        load=outcome.load,
+        run=outcome.run,
+        total=total,
+        timeout=job.timeout,
+        input=content[:2000].decode("utf-8", "replace"),
+        stdout=outcome.stdout,
+    )
 
 
 def _insights(algorithm: Algorithm, version: Version, job: Job, outcome: Outcome) -> dict[str, insights.Value]:

@@ -1,6 +1,7 @@
 """The profile of one request, out of the flight files that a worker and its children wrote."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,17 +12,21 @@ if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
 
-def any_recorded(directory: Path) -> bool:
-    """Return whether a worker or its children recorded anything; far cheaper than a thread that reads it.
+def recorded_by(directory: Path) -> list[str]:
+    """Return the files in which a worker and its children recorded; none if the worker has been removed meanwhile.
 
     Args:
         directory: the worker's flight directory.
     """
-    with os.scandir(directory) as files:
-        return any(True for _ in files)
+    try:
+        return [str(directory / name) for name in os.listdir(directory)]  # noqa: PTH208  (they are named by text)
+    except FileNotFoundError:
+        return []
 
 
-def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None = None) -> "Profile | None":
+def profile_of(
+    directory: Path, request_id: str, pid: int, died_ns: int | None = None, *, among: Sequence[str] | None = None
+) -> "Profile | None":
     """Return the profile of a request, or None if the algorithm recorded nothing for it.
 
     What its children recorded of its run is part of it. Where several processes recorded runs of the request, the roots
@@ -33,6 +38,7 @@ def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None =
         request_id: the server's name for the request.
         pid: the worker's process.
         died_ns: when it was killed, on the monotonic clock; None if it lives.
+        among: only these of its files are read: those that were there before its worker went on to the next request.
     """
     from algoprof.profiles.merging import merge_nodes  # noqa: PLC0415  (only where a profile is wanted)
     from algoprof.recorder.directory import flight_files  # noqa: PLC0415
@@ -41,6 +47,8 @@ def profile_of(directory: Path, request_id: str, pid: int, died_ns: int | None =
 
     every: list[Profile] = []
     for path in flight_files(directory):
+        if among is not None and path not in among:
+            continue
         try:
             flight = read(path, at_ns=died_ns)
             if not flight.alive:

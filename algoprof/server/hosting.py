@@ -20,6 +20,7 @@ from algoprof.server.envelopes import (
 )
 from algoprof.server.limits import Limits
 from algoprof.server.replicas import Job, Outcome, Replicas
+from algoprof.server.run_keeping import Keeper
 from algoprof.server.sessions import Sessions
 from algoprof.server.store import Algorithm, Build, Part, Store, Version
 from algoprof.server.workers import ADDRESS, Program
@@ -70,6 +71,8 @@ class Host:
         """The calls that are waiting or running, each with those that its algorithm makes."""
         self.background: set[asyncio.Task[None]] = set()
         """Calls that nobody waits for."""
+        self.runs = Keeper(store.runs, say)
+        """Keeps the runs of calls that have ended."""
         self.stopping = False
         self._scratch = scratch
         self._callers = callers
@@ -237,6 +240,7 @@ class Host:
         await asyncio.gather(*(replicas.stop() for _, replicas in self._replicas.values()))
         if self.background:
             await asyncio.wait(self.background, timeout=1)
+        await self.runs.close()
 
 
 def _same_project(directory: Path, algorithm: Algorithm) -> projects.Project:

@@ -4,18 +4,21 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
 from algoprof.server.callers import Callers
-from algoprof.server.flights import any_recorded, profile_of
+from algoprof.server.flights import profile_of, recorded_by
 from algoprof.server.insights import Insights
 from algoprof.server.limits import Limits
 from algoprof.server.replies import TOO_LARGE, Reply, parse
 from algoprof.server.workers import Exited, Program, ReplyTooLarge, Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from algoprof.profiles.tree import Profile
 
 End = Literal["reply", "timeout", "exited", "stopped"]
@@ -67,6 +70,7 @@ class Outcome:
         stdout: what was printed, stdout and stderr in order.
         message: how the process ended, if it did.
         profile: what was recorded, where wanted and recorded.
+        recorded: reads the same, whether wanted or not; None if nothing was recorded.
         insights: what the algorithm reported.
     """
 
@@ -78,6 +82,7 @@ class Outcome:
     stdout: str = ""
     message: str = ""
     profile: "Profile | None" = None
+    recorded: "Callable[[], Profile | None] | None" = None
     insights: Insights = field(default_factory=Insights)
 
 
@@ -223,8 +228,16 @@ class Replicas:
         if outcome.end == "timeout":
             await worker.halt()
         outcome.stdout = worker.take_output()
-        if (job.profile or outcome.end == "timeout") and any_recorded(worker.flights):
-            outcome.profile = await asyncio.to_thread(profile_of, worker.flights, job.request_id, worker.pid, died_ns)
+        files = recorded_by(worker.flights)
+        if not files:
+            return
+        outcome.recorded = partial(
+            profile_of, worker.flights, job.request_id, worker.pid, died_ns, among=None if died_ns else files
+        )
+        if job.profile or died_ns is not None:  # the files of a worker that has died go with it
+            found = await asyncio.to_thread(outcome.recorded)
+            outcome.recorded = lambda: found
+            outcome.profile = found if job.profile or outcome.end == "timeout" else None
 
 
 def _page(job: Job) -> control.Request:

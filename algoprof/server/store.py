@@ -1,4 +1,4 @@
-"""What outlives the server, in SQLite: algorithms, their builds and versions, their recent errors and insights."""
+"""What outlives the server, in SQLite: algorithms, their builds and versions, recent errors, insights and runs."""
 
 import contextlib
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from algoprof.errors import ServerError
+from algoprof.server import run_log
 
 Status = Literal["in-progress", "succeeded", "failed"]
 Part = Literal["major", "minor", "patch"]
@@ -185,12 +186,15 @@ class Store:
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
         if read_only:
             self._database = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
+            self.runs = run_log.RunLog(self._database)
             return
         self._database = sqlite3.connect(path, isolation_level=None)
+        self.runs = run_log.RunLog(self._database)
         if isinstance(path, Path):
             path.chmod(0o600)
         self._database.executescript(
-            f"pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on; {_SCHEMA}"
+            f"pragma journal_mode = wal; pragma synchronous = normal; pragma foreign_keys = on;"
+            f"{_SCHEMA}{run_log.SCHEMA}"
         )
 
     def close(self) -> None:

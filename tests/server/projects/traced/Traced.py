@@ -12,7 +12,7 @@ from algoprof.exporters.insights import InsightsExporter
 def apply(input):
     if input.get("insights"):
         configure(exporters=[InsightsExporter.with_options(timeout=30)])
-    with section("load"):
+    with section(input.get("name", "load")):
         time.sleep(0.02)
     for _ in range(input.get("rounds", 3)):
         with section("improve"):

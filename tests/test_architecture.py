@@ -72,6 +72,7 @@ ONLY_IMPORTED_BY = {
     "click": {"cli"},
     "cryptography": {"server"},
     "httpx": {"calls"},
+    "jinja2": {"server"},
     "jwt": {"server"},
     "opentelemetry": {"exporters"},
     "packaging": {"bisection"},

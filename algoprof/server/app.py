@@ -16,18 +16,21 @@ from algoprof.server.data import routes as data_routes
 from algoprof.server.data.routes import Data
 from algoprof.server.envelopes import Refusal, refused
 from algoprof.server.hosting import Host
+from algoprof.server.pages.routes import Pages
+from algoprof.server.pages.visitors import Visitors
 
 HEALTH = "/healthz"
 _ADMINISTRATION = "/v1/admin/"
 
 
-def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
+def application(host: Host, data: Data, callers: Callers, visitors: Visitors) -> ASGIApp:
     """Return the ASGI application of a server.
 
     Args:
         host: what it hosts.
         data: the files that it keeps.
         callers: who is let in; a request to `HEALTH` always is, and a worker's that reports insights.
+        visitors: who may look at the pages.
     """
     routes: list[BaseRoute] = [
         Route(HEALTH, management.health),
@@ -57,7 +60,7 @@ def application(host: Host, data: Data, callers: Callers) -> ASGIApp:
     made.router.redirect_slashes = False  # a redirected POST becomes a GET
     made.state.host = host
     made.state.data = data
-    return made
+    return Pages(host, visitors, made)
 
 
 class _Door:

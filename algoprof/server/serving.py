@@ -29,6 +29,7 @@ from algoprof.server.data.routes import DEFAULT_LIMIT, Data
 from algoprof.server.hosting import Host, worker_environment
 from algoprof.server.keyring import OWN, Keyring
 from algoprof.server.limits import Limits
+from algoprof.server.pages.visitors import Visitors
 from algoprof.server.scratch import Scratch
 from algoprof.server.store import opened
 from algoprof.server.watching import Watcher
@@ -95,8 +96,9 @@ def serve(
             ):
                 callers = Callers(found, ring, issuer)
                 hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, limits=limits)
-                app = application(hosted, Data(folders, store, file_limit), callers)
-                announced = partial(_announced, found=found, ring=ring, data=data)
+                visitors = Visitors(callers)
+                app = application(hosted, Data(folders, store, file_limit), callers, visitors)
+                announced = partial(_announced, found=found, ring=ring, data=data, visitors=visitors)
                 return asyncio.run(_run(directories, listener, app, hosted, announced, watched=watched))
 
 
@@ -151,11 +153,12 @@ async def _run(
 
 
 @contextlib.contextmanager
-def _announced(address: str, *, found: keys.KeyFound, ring: Keyring, data: Path) -> Iterator[None]:
+def _announced(address: str, *, found: keys.KeyFound, ring: Keyring, data: Path, visitors: Visitors) -> Iterator[None]:
     """Tell where the server is: who started it on stdout, the command line by a file that goes with the server."""
     if found.origin == "made":
         ring.own(found.key)
         _say(f"made an API key, kept in {keys.keep(found.key, data)}: {found.key.text}")
+    _say(f"the page, once without a key: {visitors.link(address)}")
     file = data / "address"
     _write_private(file, address)
     print(address, flush=True)  # noqa: T201  (the one line of output that scripts read)

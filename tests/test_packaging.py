@@ -20,6 +20,12 @@ def modules() -> set[str]:
     return {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.py")}
 
 
+def page_files() -> set[str]:
+    """Return the templates, styles and scripts of the server's pages."""
+    pages = ROOT / "algoprof" / "server" / "pages"
+    return {path.relative_to(ROOT).as_posix() for path in pages.glob("[ts]*/*") if path.is_file()}
+
+
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(300),  # it installs from the package index
@@ -69,7 +75,7 @@ def test_the_wheel_holds_every_module_and_the_type_marker(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if name.endswith(".py")} == modules()
-    assert {"algoprof/py.typed", "algoprof/exporters/__init__.py"} <= names
+    assert {"algoprof/py.typed", "algoprof/exporters/__init__.py"} | page_files() <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 
@@ -77,7 +83,7 @@ def test_the_sdist_holds_every_module_as_a_file(built):
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         files = {member.name.partition("/")[2] for member in archive if member.isfile()}
-    assert modules() | {"algoprof/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= files
+    assert modules() | page_files() | {"algoprof/py.typed", "pyproject.toml", "README.md", "LICENSE"} <= files
 
 
 def test_the_wheel_holds_what_was_compiled_and_not_its_source(built):

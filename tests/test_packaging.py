@@ -141,7 +141,7 @@ def test_without_extras_everything_imports_but_what_the_extras_are_for(installed
         if module in ("algoprof.calls.wire.async_transport", "algoprof.server.tokens"):
             assert missing in ("httpx", "jwt")
             continue
-        assert missing in ("packaging", "starlette", "uvicorn"), line
+        assert missing in ("jinja2", "packaging", "starlette", "uvicorn"), line
         assert module.startswith(("algoprof.bisection", "algoprof.server")) or module == "algoprof.cli.serve", line
 
 

@@ -71,7 +71,7 @@ class Host:
         """The calls that are waiting or running, each with those that its algorithm makes."""
         self.background: set[asyncio.Task[None]] = set()
         """Calls that nobody waits for."""
-        self.runs = Keeper(store.runs, say)
+        self.runs = Keeper(store.path, say)
         """Keeps the runs of calls that have ended."""
         self.stopping = False
         self._scratch = scratch

@@ -3,8 +3,9 @@
 import asyncio
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from algoprof.errors import AlgoprofError
 from algoprof.server.run_log import Run, RunLog, packed
@@ -12,23 +13,26 @@ from algoprof.server.run_log import Run, RunLog, packed
 if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
+    _Waiting: TypeAlias = tuple[Run, Callable[[], Profile | None] | None]
+
 _BATCH = 50
 _PROFILES_WAITING = 10  # beyond that a flight file has likely gone on to later runs, and the reading would only cost
 _PATIENCE = 2  # seconds for what is left when the server stops
 
 
 class Keeper:
-    """Writes runs one after the other, off the path of the answers.
+    """Writes runs one after the other, off the path of the answers: in a thread, by a connection of its own.
 
     Args:
-        log: where they are kept.
+        path: the store's file.
         say: is told what goes wrong, once.
     """
 
-    def __init__(self, log: RunLog, say: Callable[[str], None]) -> None:
-        self._log = log
+    def __init__(self, path: Path | str, say: Callable[[str], None]) -> None:
+        self._path = path
         self._say = say
-        self._waiting: deque[tuple[Run, Callable[[], Profile | None] | None]] = deque()
+        self._database: sqlite3.Connection | None = None
+        self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._failed = False
 
@@ -45,15 +49,17 @@ class Keeper:
 
     async def close(self) -> None:
         """Wait until what is left is written, for a moment."""
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=_PATIENCE)
+        if self._task is not None and (await asyncio.wait({self._task}, timeout=_PATIENCE))[1]:
+            return  # a thread still uses the connection, which ends with the process
+        if self._database is not None:
+            self._database.close()
+            self._database = None
 
     async def _write(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-            read = [(run, None if recorded is None else await _packed(recorded)) for run, recorded in batch]
             try:
-                self._log.add(read)
+                await asyncio.to_thread(self._add, batch)
             except sqlite3.Error as error:  # a full disk: the calls go on
                 if not self._failed:
                     self._say(f"runs are not kept ({error}); calls are answered all the same")
@@ -61,13 +67,17 @@ class Keeper:
             else:
                 self._failed = False
 
+    def _add(self, batch: "Sequence[_Waiting]") -> None:
+        rows = [(run, None if recorded is None else _packed(recorded)) for run, recorded in batch]
+        if self._database is None:  # one thread at a time uses it, but not always the same
+            self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+            self._database.execute("pragma synchronous = normal")
+        RunLog(self._database).add(rows)
 
-async def _packed(recorded: "Callable[[], Profile | None]") -> bytes | None:
-    def read() -> bytes | None:
-        profile = recorded()
-        return None if profile is None else packed(profile)
 
+def _packed(recorded: "Callable[[], Profile | None]") -> bytes | None:
     try:
-        return await asyncio.to_thread(read)
+        profile = recorded()
     except (AlgoprofError, OSError, ValueError):  # its worker has gone, and the files with it
         return None
+    return None if profile is None else packed(profile)

@@ -184,6 +184,8 @@ class Store:
     """
 
     def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        self.path = path
+        """The file; the server writes runs to it by a connection of their own."""
         if read_only:
             self._database = sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)
             self.runs = run_log.RunLog(self._database)

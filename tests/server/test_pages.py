@@ -1,5 +1,6 @@
 """The pages at `/`: who may look, what they show, and that nothing in them is anybody's but ours."""
 
+import contextlib
 import re
 import time
 from html.parser import HTMLParser
@@ -7,6 +8,13 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+
+from algoprof.server import keys
+from algoprof.server.callers import Callers
+from algoprof.server.keyring import Keyring
+from algoprof.server.keys import KeyFound
+from algoprof.server.pages.visitors import Visitors
+from algoprof.server.rights import OWNER, Rights
 
 TRACED = "demo/Traced"
 HOSTILE = "</title></pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202eevil\x00\x1b[31m\ud800"
@@ -236,3 +244,16 @@ def test_a_form_of_another_site_is_refused(server):
 def test_a_workers_key_opens_no_page(server):
     key = server.call("local/caller", {})["result"]["key"]
     assert server.session.get(server.address, headers={"Authorization": key}, timeout=20).status_code == 401
+
+
+def test_only_a_key_that_may_do_everything_opens_the_pages_and_only_as_long_as_it_is_one():
+    with contextlib.closing(Keyring(":memory:")) as ring:
+        visitors = Visitors(Callers(KeyFound(keys.make(), "kept"), ring))
+        full, record = ring.create(OWNER)
+        some, _ = ring.create(Rights(algorithms=("algo://demo/*",), manages=True))
+        admin, _ = ring.create(Rights(kind="admin"))
+        assert visitors.sign_in(some.text) is visitors.sign_in(admin.text) is visitors.sign_in("") is None
+        shown = visitors.sign_in(full.text)
+        assert visitors.knows(shown)
+        ring.revoke(record.id)
+        assert not visitors.knows(shown)

@@ -19,8 +19,8 @@ PROFILE = Profile("job", (Node("job", 1, closed_ns=5, children=(Node("load", 1, 
 
 
 @pytest.fixture
-def store():
-    made = Store(":memory:")
+def store(tmp_path):
+    made = Store(tmp_path / "runs.sqlite3")
     yield made
     made.close()
 
@@ -79,7 +79,7 @@ async def test_what_cannot_be_read_any_more_is_kept_without_a_profile(store, run
     def gone() -> Profile:
         raise ProfileFileError("there", "is gone")
 
-    keeper = Keeper(store.runs, pytest.fail)
+    keeper = Keeper(store.path, pytest.fail)
     keeper.keep(run, gone)
     await keeper.close()
     assert store.runs.find("req-0") == run
@@ -87,7 +87,7 @@ async def test_what_cannot_be_read_any_more_is_kept_without_a_profile(store, run
 
 
 async def test_under_a_burst_every_run_is_kept_and_the_first_with_their_profiles(store, run):
-    keeper = Keeper(store.runs, pytest.fail)
+    keeper = Keeper(store.path, pytest.fail)
     for one, _ in numbered(run, 200):
         keeper.keep(one, lambda: PROFILE)
     await keeper.close()
@@ -98,7 +98,7 @@ async def test_under_a_burst_every_run_is_kept_and_the_first_with_their_profiles
 
 async def test_a_database_that_fails_is_told_once_and_calls_go_on(store, run):
     said = []
-    keeper = Keeper(store.runs, said.append)
+    keeper = Keeper(store.path, said.append)
     for _ in range(3):  # the same request twice cannot be
         keeper.keep(run, None)
         await keeper.close()

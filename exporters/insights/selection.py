@@ -163,7 +163,3 @@ def _section(profile: Profile, path: tuple[str, ...]) -> str | None:
     """Return a section as its path below the run; None for the run itself."""
     below = path[1:] if path[0] == profile.name else path
     return "/".join(below) if below else None
-
-
-def _own_ns(profile: Profile) -> int:
-    return sum(node.self_ns for path, node in profile.paths() if _section(profile, path) is None)

@@ -5,6 +5,7 @@ import pickle
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -241,6 +242,9 @@ def test_what_is_no_answer_is_one_sentence(algo, owned, answer, words):
         algo.get_builds()
     assert words in str(raised.value)
     assert "simVerySecretKey" not in str(raised.value) + repr(vars(raised.value))
+    frames = raised.value.__traceback__.tb_next  # without this test's own, which has the key
+    shown = traceback.TracebackException(type(raised.value), raised.value, frames, capture_locals=True)
+    assert "simVerySecretKey" not in "".join(shown.format())
 
 
 def test_a_connection_that_breaks_off_is_no_server_to_be_started(owned, algo):

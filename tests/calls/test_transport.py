@@ -272,6 +272,18 @@ def test_tls_is_verified_and_ca_cert_honoured(secure, make_client, monkeypatch):
         assert ended(make_client("simKey", address, False)).outcome == "ok"
 
 
+@pytest.mark.real("openssl")
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_certificates_that_the_environment_names_are_trusted_on_this_machine_too(
+    secure, make_any_client, monkeypatch, variable
+):
+    address, certificate = secure
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    monkeypatch.setenv(variable, str(certificate))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")  # which is none of its business
+    assert ended(make_any_client("simKey", address)).outcome == "ok"
+
+
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_certificates_that_the_environment_names_are_those_that_count(make_client, monkeypatch, variable):
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)

@@ -2,7 +2,7 @@
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.data.uris import DataUri
-from algoprof.calls.wire.protocol import Answer, NoAnswer, read, without_key
+from algoprof.calls.wire.protocol import Answer, NoAnswer, read
 from algoprof.errors import DataApiError, DataTimeout
 
 _LONGEST = 500  # characters of the platform's words within a sentence; the error's `message` has them all
@@ -23,12 +23,12 @@ def failure(platform: Platform, uri: DataUri, done: str, answer: Answer | NoAnsw
         platform: who answered.
         uri: what it was asked about.
         done: what could not be done to it, such as `written`.
-        answer: what came.
+        answer: what came, without the key.
     """
     start = f"{uri} could not be {done}"
     if isinstance(answer, NoAnswer):
         return _unanswered(platform, uri, start, answer)
-    told = read(without_key(answer, platform))
+    told = read(answer)
     message = answer.headers.get("x-error-message", "") if not answer.body else told.message
     message = platform.redact(message) or "without a word"
     return DataApiError(

@@ -14,7 +14,7 @@ from algoprof.calls.data.plans import Plan, Step
 from algoprof.calls.data.receiving import Receiver
 from algoprof.calls.data.sources import Opened
 from algoprof.calls.data.uris import DataUri
-from algoprof.calls.wire.protocol import Answer, NoAnswer, Request
+from algoprof.calls.wire.protocol import Answer, NoAnswer, Request, without_key
 from algoprof.calls.wire.streams import LocalProblem, Source
 from algoprof.errors import DataApiError
 
@@ -225,6 +225,8 @@ class Operations:
         Raises:
             DataApiError: for every other.
         """
+        if isinstance(answer, Answer):
+            answer = without_key(answer, self._platform)
         if isinstance(answer, Answer) and 200 <= answer.status < 300:
             found = self._object(answer) if b'"error"' in answer.body else None
             if found is None or found.get("error") is None:

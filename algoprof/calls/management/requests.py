@@ -127,13 +127,14 @@ class Management:
         return self._value(answer)
 
     def _value(self, answer: Answer) -> Any:
+        answer = without_key(answer, self.platform)
         try:
             value = json.loads(answer.body)
         except (ValueError, RecursionError):
             value = None
         failed = not 200 <= answer.status < 300
         if failed or value is None or (isinstance(value, dict) and value.get("error") is not None):
-            reply = read(without_key(answer, self.platform))
+            reply = read(answer)
             self._fail(
                 f"answered {answer.status}: {reply.message}",
                 status=answer.status,

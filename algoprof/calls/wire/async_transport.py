@@ -18,6 +18,7 @@ import httpx
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.wire.answers import answer, over
+from algoprof.calls.wire.certificates import trusted
 from algoprof.calls.wire.deadlines import CONNECT
 from algoprof.calls.wire.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
 from algoprof.calls.wire.streams import Sink, Source
@@ -91,7 +92,7 @@ class AsyncTransport:
 
     def _new_session(self) -> httpx.AsyncClient:
         session = httpx.AsyncClient(
-            verify=_verified(self._ca_cert) if self._platform.address.startswith("https:") else False,
+            verify=_verified(trusted(self._ca_cert)) if self._platform.address.startswith("https:") else False,
             timeout=httpx.Timeout(None, connect=CONNECT),
             limits=httpx.Limits(max_keepalive_connections=MOST_AT_ONCE),
             trust_env=not self._platform.is_loopback,  # no proxy reaches this machine's loopback
@@ -113,9 +114,9 @@ class _Handshake:
             await self._stream.aclose()
 
 
-def _verified(ca_cert: str | bool | None) -> ssl.SSLContext | bool:
+def _verified(ca_cert: str | bool) -> ssl.SSLContext | bool:
     if not isinstance(ca_cert, str):
-        return ca_cert is not False
+        return ca_cert
     try:
         return ssl.create_default_context(cafile=ca_cert)
     except IsADirectoryError:

@@ -19,6 +19,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionErro
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.wire.answers import answer, over
+from algoprof.calls.wire.certificates import trusted
 from algoprof.calls.wire.deadlines import CONNECT, DeadlineAdapter, TooMuchError, allow, until
 from algoprof.calls.wire.protocol import LARGEST_ANSWER, MOST_AT_ONCE, Answer, NoAnswer, Request
 from algoprof.calls.wire.streams import PIECE, Sink
@@ -85,8 +86,8 @@ class Transport:
         if body is None and request.method in _WITH_BODY:
             length = {"Content-Length": "0"}
         prepared.headers = CaseInsensitiveDict({**request.headers, **length, "Connection": "keep-alive"})
-        settings: Any = {"verify": self._ca_cert is None or self._ca_cert}
-        if self._session.trust_env:  # asked with what is given, which REQUESTS_CA_BUNDLE does not overrule then
+        settings: Any = {"verify": trusted(self._ca_cert)}
+        if not self._platform.is_loopback:  # no proxy reaches that; REQUESTS_CA_BUNDLE does not overrule what is given
             settings = self._session.merge_environment_settings(url, {}, None, self._ca_cert, None)
         adapter = self._session.get_adapter(url)
         return adapter.send(prepared, **{**settings, "stream": True, "timeout": (min(left, CONNECT), min(left, idle))})
@@ -96,8 +97,6 @@ class Transport:
         adapter = DeadlineAdapter(pool_maxsize=MOST_AT_ONCE)
         session.mount("https://", adapter)
         session.mount("http://", adapter)
-        if self._platform.is_loopback:
-            session.trust_env = False  # no proxy reaches this machine's loopback
         return session
 
 

@@ -8,6 +8,7 @@ import pickle
 import socket
 import threading
 import time
+import traceback
 import tracemalloc
 from pathlib import Path
 
@@ -58,6 +59,25 @@ def test_a_key_in_an_answer_is_never_shown(files, client):
             ask()
         assert "simVerySecretKey" not in f"{raised.value} {vars(raised.value)}"
         assert "ALGORITHMIA_API_KEY" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"error": "simVerySecretKey"},
+        {"folders": [{"name": "../simVerySecretKey"}]},
+        {"files": [], "marker": {"x": "simVerySecretKey"}},
+        {"acl": {"read": ["simVerySecretKey"]}},
+    ],
+)
+def test_a_key_in_an_answer_is_in_no_variable_of_a_frame(files, client, said):
+    files.says(said, 200, ETag='"simVerySecretKey"')
+    folder = client.dir("data://.my/a")
+    with pytest.raises(DataApiError) as raised:
+        folder.get_permissions() if "acl" in said else list(folder.list())
+    frames = raised.value.__traceback__.tb_next  # without this test's own, which has the key
+    shown = traceback.TracebackException(DataApiError, raised.value, frames, capture_locals=True)
+    assert "simVerySecretKey" not in "".join(shown.format())
 
 
 def test_a_success_that_says_error_is_none(files, client):

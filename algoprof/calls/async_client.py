@@ -1,7 +1,7 @@
 """The way in for asyncio: `AsyncClient`, and an algorithm as it calls it."""
 
 import asyncio
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Never, NoReturn, Self, TypeVar, overload
@@ -15,6 +15,7 @@ from algoprof.calls.data.conversions import CONVERTERS
 from algoprof.calls.data.objects import AsyncData
 from algoprof.calls.data.uploads import destination, prepare
 from algoprof.calls.data.uris import parse as parse_uri
+from algoprof.calls.management.insights import check, deadline, report
 from algoprof.calls.management.managed import ManagedAlgorithm
 from algoprof.calls.many.batches import CONCURRENCY
 from algoprof.calls.many.batches import checked as checked_batch
@@ -120,6 +121,16 @@ class AsyncClient:
             at(reference, self.address), self._platform, self._transport, grace=self._grace, retries=self._retries
         )
 
+    async def report_insights(self, insights: Mapping[str, str | float]) -> None:
+        """Report metrics of the execution that this process is in, as `Client.report_insights` does.
+
+        Raises:
+            ConfigurationError: if a name or a value cannot be meant.
+            ManagementError: if they are refused, or nobody takes them.
+        """
+        request = report(self._platform, insights)
+        check(self._platform, await self._transport.send(request, deadline()))
+
     def file(self, dataUrl: str) -> AsyncDataFile:  # noqa: N803  (the official name)
         """Return a file of the data API; whether it is there is not asked.
 
@@ -146,7 +157,7 @@ class AsyncClient:
         return AsyncDataDirectory(self._data, parse_uri(dataUrl))
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        if name == "get_algorithm_errors":
+        if name in ("get_algorithm_errors", "username"):
             return _blocking(name, "")
         if name in NOT_OFFERED:
             return refusing(name)

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,12 @@ from algoprof.calls.data.folders import DataDirectory
 from algoprof.calls.data.local import SCHEME, LocalDataDirectory, LocalDataFile
 from algoprof.calls.data.objects import Data
 from algoprof.calls.data.uris import parse as parse_uri
+from algoprof.calls.management.insights import check, deadline, report
 from algoprof.calls.official.methods import NOT_OFFERED, refusing
 from algoprof.calls.references import Reference, parse
 from algoprof.calls.retries import Retries, checked
 from algoprof.calls.wire.transport import Transport
-from algoprof.errors import ConfigurationError
+from algoprof.errors import ConfigurationError, DataApiError
 
 
 def client(
@@ -167,6 +168,33 @@ class Client:
             ManagementError: if the platform does not tell.
         """
         return self.algo(algorithm_id).get_errors()
+
+    def report_insights(self, insights: Mapping[str, str | float]) -> None:
+        """Report metrics of the execution that this process is in: for an algorithm, before it returns.
+
+        They go to `v1/insights` of the client's address; where that is the public platform to `http://localhost:9000`,
+        as the platform has it for its algorithms. It takes 10 s at most, and no more than the run around it has left.
+
+        Args:
+            insights: texts, numbers and booleans by name; the platform takes 25 of an execution.
+
+        Raises:
+            ConfigurationError: if a name or a value is none of those.
+            ManagementError: if they are refused, or nobody takes them.
+        """
+        request = report(self._platform, insights)
+        check(self._platform, self._transport.send(request, deadline()))
+
+    def username(self) -> str:
+        """Return the name of the account that the key belongs to.
+
+        Raises:
+            DataApiError: if the platform does not tell.
+        """
+        first = next(self.dir("data://").list(), None)
+        if first is None:
+            raise DataApiError(f"{self.address} does not tell whose the key is", hint="the account may have no data")
+        return first.path
 
     def file(self, dataUrl: str, cleanup: bool = True) -> DataFile:  # noqa: ARG002, N803  (the official signature)
         """Return a file of the data API; whether it is there is not asked.

@@ -1,5 +1,6 @@
 """`import algoprof as Algorithmia`: what callers find in the official client 2.0.5 is there, or says what to write."""
 
+import asyncio
 import inspect
 import pickle
 
@@ -13,6 +14,8 @@ from Algorithmia.client import Client as OfficialClient
 
 import algoprof
 from algoprof import errors
+from algoprof.calls.access.platforms import PUBLIC_ADDRESS, Platform
+from algoprof.calls.management.insights import USUAL, report
 from algoprof.errors import NotOffered
 
 ELSEWHERE = {"postJsonHelper", "getHelper", "getJsonHelper", "getStreamHelper", "patchHelper", "headHelper",
@@ -111,6 +114,43 @@ def test_what_is_not_offered_says_what_to_write(client):
         client.no_such_method  # noqa: B018
     with pytest.raises(AttributeError):
         client.algo("demo/Routes").no_such_method  # noqa: B018
+
+
+def test_insights_are_posted_as_the_official_client_posts_them(platform, make_client, monkeypatch):
+    metrics = {"cats": 2, "breed": "tabby", "sure": 0.5}
+    monkeypatch.setenv("ALGORITHMIA_API", platform.address)
+    Algorithmia.client("simKey").report_insights(metrics)
+    make_client("simKey").report_insights(metrics)
+
+    async def report_too():
+        async with algoprof.AsyncClient("simKey") as asynchronous:
+            await asynchronous.report_insights(metrics)
+
+    asyncio.run(report_too())
+    official, *ours = platform.asked
+    assert {(one.path, one.body, one.headers["content-type"]) for one in ours} == {
+        (official.path, official.body, official.headers["content-type"])
+    }
+    platform.answers({"error": {"message": "no room, simKey"}}, 400)
+    with pytest.raises(errors.ManagementError, match=r"HTTP 400: no room, \*\*\*"):
+        make_client("simKey").report_insights(metrics)
+
+
+@pytest.mark.parametrize("wrong", [{"a": float("nan")}, {"a": None}, {"a": [1]}, {1: 2}, {"": 2}, {"a": 10**5000}, "a"])
+def test_insights_that_cannot_be_meant_are_not_sent(platform, client, wrong):
+    with pytest.raises(errors.ConfigurationError, match="insight"):
+        client.report_insights(wrong)
+    assert platform.asked == []
+
+
+def test_the_key_for_the_public_platform_goes_nowhere_else_with_insights():
+    request = report(Platform(PUBLIC_ADDRESS, authorization="Simple simKey"), {"cats": 2})
+    assert (request.url, "Authorization" in request.headers) == (f"{USUAL}/v1/insights", False)
+
+
+def test_nobody_who_takes_insights_is_told(make_client):
+    with pytest.raises(errors.ManagementError, match=r"could not be reported to http://127\.0\.0\.1:1: "):
+        make_client("simKey", "http://127.0.0.1:1").report_insights({"cats": 2})
 
 
 def test_a_response_is_read_as_the_official_one(platform, client):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 
+import Algorithmia
 import pytest
 
 import algoprof
@@ -67,6 +68,11 @@ def test_what_is_written_is_read_again(client, folder, tmp_path):
     with os.fdopen(read, "rb") as pipe:
         assert folder.file("piped").put(pipe).get() == large
     writer.join()
+
+
+def test_the_key_names_its_account_as_in_the_official_client(client, folder, server):
+    assert folder.exists()
+    assert client.username() == Algorithmia.client(server.key, server.address).username() == "local"
 
 
 def test_a_folder_lists_what_is_in_it(client, folder):
@@ -186,10 +192,15 @@ def test_the_command_line_moves_whole_folders(data, folder, tmp_path):
     assert sorted(path.name for path in (tmp_path / "out" / folder.getName()).iterdir()) == ["a", "b"]
     assert "--force" in data("get", "-r", uri, "out").stderr
     assert "--force" in data("rm", "-r", uri).stderr
-    assert data("rm", uri).returncode == 1
+    refused = data("rm", uri)
+    assert refused.returncode == 1
+    assert "-r deletes a folder with all that is in it" in refused.stderr
     assert data("rm", "-r", "--force", uri).returncode == 0
     assert not folder.exists()
     assert data("rm", "--force", uri).returncode == 0
+    assert json.loads(data("rm", "--force", "--json", uri).stdout) == {"deleted": None}
+    assert json.loads(data("mkdir", "--json", uri).stdout) == {"uri": uri}
+    assert json.loads(data("rm", "--json", uri).stdout) == {"deleted": uri}
     assert [data(*one, uri).returncode for one in (["mkdir"], ["mkdir"], ["mkdir", "-p"])] == [0, 1, 0]
 
 

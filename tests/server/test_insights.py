@@ -8,6 +8,8 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import algoprof
+from algoprof.errors import ManagementError
 from algoprof.server import store as store_module
 from algoprof.server.envelopes import Refusal
 from algoprof.server.insights import MAX_BYTES, MAX_METRICS, RESERVED, Insights, parse
@@ -37,6 +39,16 @@ def test_the_official_client_reports_without_a_key_and_unmodified(server):
         "session_id": newest["session_id"],
         "time": newest["time"],
     }
+
+
+def test_our_client_reports_as_the_official_one_does_and_says_what_is_refused(server):
+    answer = server.call(TRACED, {"report": {"cats": 3, "sure": True, "breed": "t\u00e4bby"}})
+    assert answer["metadata"]["algoprof"]["insights"] == {"cats": 3, "sure": True, "breed": "t\u00e4bby"}
+    answer = server.call(TRACED, {"report": {"request_id": 1}})
+    assert "with HTTP 400: the platform reports request_id itself" in answer["error"]["message"]
+    assert "/worker" not in answer["error"]["message"]
+    with algoprof.client(server.key, server.address) as outside, pytest.raises(ManagementError, match="no call is"):
+        outside.report_insights({"cats": 3})
 
 
 def test_an_execution_that_reports_nothing_has_no_insights(server):

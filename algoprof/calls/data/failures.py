@@ -69,7 +69,7 @@ def _unanswered(platform: Platform, uri: DataUri, start: str, answer: NoAnswer) 
 
 def _not_found(uri: DataUri, done: str) -> str:
     if done in ("written", "made") and len(uri.names) > 1:
-        return f"is {uri.parent} there? client.dir({str(uri.parent)!r}).create() makes it"
+        return f"is {uri.parent} there? client.dir({str(uri.parent)!r}).create() or `algoprof data mkdir` makes it"
     return "check the path, and that this is the platform that has it"
 
 

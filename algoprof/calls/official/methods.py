@@ -12,7 +12,7 @@ NOT_OFFERED = frozenset(
     (
         "convert_type_id", "create_org", "create_user", "edit_org", "freeze", "get_environment", "get_org",
         "get_org_types", "get_organization_errors", "get_secret_providers", "get_supported_languages", "get_template",
-        "get_user_errors", "invite_to_org", "report_insights", "scms", "username",
+        "get_user_errors", "invite_to_org", "scms",
     )
 )  # fmt: skip
 """Methods of the official client that ours has not: for administrators and tools."""

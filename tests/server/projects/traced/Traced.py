@@ -4,6 +4,7 @@
 import multiprocessing
 import time
 
+import algoprof
 from algoprof import budget, configure, profile, section
 from algoprof.exporters.insights import InsightsExporter
 
@@ -12,6 +13,8 @@ from algoprof.exporters.insights import InsightsExporter
 def apply(input):
     if input.get("insights"):
         configure(exporters=[InsightsExporter.with_options(timeout=30)])
+    if "report" in input:
+        algoprof.client().report_insights(input["report"])
     with section(input.get("name", "load")):
         time.sleep(0.02)
     for _ in range(input.get("rounds", 3)):

@@ -148,10 +148,14 @@ def put(*, path: Path, uri: str, recursive: bool, timeout: float | None, where: 
 @click.argument("uri", metavar="DATA_URI")
 @click.option("-p", "--exist-ok", is_flag=True, help="Be content with one that is there.")
 @platform_options("--data")
-def mkdir(uri: str, exist_ok: bool, where: Where) -> None:
+@_as_json
+def mkdir(uri: str, exist_ok: bool, where: Where, as_json: bool) -> None:
     """Make a folder. By default whoever calls your algorithms may read it, through them."""
     with where.client() as asked:
-        asked.dir(uri).create(exist_ok=exist_ok)
+        folder = _folder(asked.dir(uri))
+        folder.create(exist_ok=exist_ok)
+    if as_json:
+        click.echo(in_json({"uri": folder.uri}))
 
 
 @command.command(
@@ -168,24 +172,28 @@ def rm(*, uri: str, recursive: bool, force: bool, where: Where, as_json: bool) -
 
     Before all that is in a folder is deleted, it is asked on a terminal; elsewhere --force is needed.
     """
+    gone: str | None = uri
     with where.client() as asked:
         folder = _folder(asked.dir(uri))
+        is_folder = False
         try:
-            if recursive or folder.exists():
+            is_folder = recursive or folder.exists()
+            if is_folder:
                 if recursive and not force:
                     _confirmed(uri)
                 folder.delete(force=recursive)
             else:
                 _file(asked.file(uri)).delete()
         except DataApiError as error:
+            if is_folder and not recursive and error.status == 400:
+                raise AlgoprofError(f"{error}; -r deletes a folder with all that is in it") from None
             if not force or error.status != 404:
                 raise
-            _say(f"there is no {uri}")
-            return
+            gone = None
     if as_json:
-        click.echo(in_json({"deleted": uri}))
+        click.echo(in_json({"deleted": gone}))
         return
-    _say(f"{uri} is deleted")
+    _say(f"{uri} is deleted" if gone else f"there is no {uri}")
 
 
 def _file(found: object) -> DataFile:

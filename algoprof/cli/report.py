@@ -39,19 +39,20 @@ _MAGIC = layout.MAGIC.to_bytes(8, sys.byteorder)
     show_default=True,
     help="What to write.",
 )
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write it; else it goes to stdout.",
 )
-def command(file: Path, form: str, output: Path | None) -> None:
+def command(file: Path, form: str, as_json: bool, output: Path | None) -> None:
     """Show a profile that was saved, or the flight file of a process that runs or was killed.
 
     FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file.
     """
     destination = Output(output)
     found = _read(file)
-    if form == "json":
+    if as_json or form == "json":
         destination.write(in_json(_as_json(found), indent=2) + "\n")
     elif form == "collapsed":
         destination.write(_collapsed(file, found))

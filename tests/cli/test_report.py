@@ -41,7 +41,7 @@ def test_text(report, saved):
 
 
 def test_json_is_the_profile_itself(report, saved):
-    done = report("run.algoprof", "--format", "json")
+    done = report("run.algoprof", "--json")
     assert from_json(json.loads(done.stdout)) == saved
 
 

@@ -279,7 +279,7 @@ def _misplaced(method: str, where: Place) -> str:
     what = "a file" if where.kind == "file" else "a folder of files" if where.kind == "files" else "a folder of folders"
     does = {
         "PUT": "PUT writes a file: data://.my/COLLECTION/FILE",
-        "POST": "POST makes a collection: send its name to data://.my",
+        "POST": "POST makes a collection, which holds files and no folders: send its name to data://.my",
         "PATCH": "PATCH sets the ACL of a collection: data://.my/COLLECTION",
         "DELETE": "DELETE deletes a file or a collection",
     }

@@ -293,6 +293,30 @@ def test_certificates_that_the_environment_names_are_those_that_count(make_clien
     assert "/no/such/bundle" in call.message, "it is looked for before anything is sent"
 
 
+@pytest.mark.parametrize(
+    ("proxy", "words"),
+    [
+        ("http://user:hunter2@127.0.0.1:1", "the proxy that the environment names: Connection refused"),
+        ("http://", "names a proxy, which is no address of one"),
+        ("foo hunter2", "names a proxy, which is no address of one"),
+        ("ftp://hunter2", "names a proxy, which is no address of one"),
+    ],
+)
+def test_a_proxy_that_is_at_fault_is_named_as_that(make_client, monkeypatch, proxy, words):
+    for scheme in ("http", "https"):
+        monkeypatch.setenv(f"{scheme}_proxy", proxy)
+        call = ended(make_client("simKey", f"{scheme}://platform.invalid"), timeout=20)
+        assert call.outcome == "unreachable"
+        assert words in call.message
+        assert "hunter2" not in call.message
+
+
+def test_an_address_that_is_none_is_not_blamed_on_a_proxy(make_client):
+    call = ended(make_client("simKey", f"http://{'a' * 70}..invalid"), timeout=20)
+    assert call.outcome == "unreachable"
+    assert "proxy" not in call.message
+
+
 def test_names_that_cannot_be_resolved(make_client):
     call = ended(make_client("simKey", "http://no-such-host.invalid"), timeout=20)
     assert call.outcome == "unreachable"

@@ -2,7 +2,9 @@
 
 import io
 import tempfile
-from typing import IO
+from collections.abc import Iterator
+from types import TracebackType
+from typing import IO, Self
 
 
 class Reading:
@@ -12,6 +14,19 @@ class Reading:
 
     def __del__(self) -> None:
         self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines that are left."""
+        while line := self.readline():
+            yield line
 
     def copy_to(self, file: IO[bytes], *, timeout: float | None = None) -> None:
         """Write what the file holds into an open one."""

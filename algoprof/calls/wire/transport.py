@@ -143,6 +143,9 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
         return NoAnswer("client_timeout", "no answer had begun")
     if any(isinstance(cause, TooMuchError) for cause in causes):
         return over(LARGEST_ANSWER)
+    if _is_of_a_proxy(error):
+        what = "which needs pip install 'requests[socks]'" if "SOCKS" in str(error) else "which is no address of one"
+        return NoAnswer("unreachable", f"the environment names a proxy, {what}", unsent=True)
     unsent = any(isinstance(cause, (NewConnectionError, ConnectTimeoutError)) for cause in causes)
     if isinstance(error, requests.exceptions.SSLError):
         return NoAnswer("unreachable", f"TLS failed: {_reason(error)}; if its certificate is your own, pass ca_cert")
@@ -157,7 +160,15 @@ def _no_answer(error: Exception, deadline: float) -> NoAnswer:
         return NoAnswer("unreachable", " ".join(str(error).split())[:300])
     through = not unsent and not isinstance(error, requests.exceptions.ProxyError)
     lost = through and any(isinstance(cause, ConnectionError) for cause in causes)
-    return NoAnswer("unreachable", _reason(error), unsent=unsent, lost=lost)
+    at = "the proxy that the environment names: " if isinstance(error, requests.exceptions.ProxyError) else ""
+    return NoAnswer("unreachable", at + _reason(error), unsent=unsent, lost=lost)
+
+
+def _is_of_a_proxy(error: Exception) -> bool:
+    """Return whether the address of a proxy cannot be used: the adapter is given an address of ours that can."""
+    if isinstance(error, (requests.exceptions.InvalidProxyURL, requests.exceptions.InvalidSchema)):
+        return True
+    return isinstance(error, requests.exceptions.InvalidURL) and error.request is not None
 
 
 def _timed_out(error: BaseException) -> bool:

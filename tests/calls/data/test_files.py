@@ -369,8 +369,12 @@ def test_a_file_reads_as_one_of_this_machine(files, client):
     assert (file.readline(), file.read(), file.read()) == ("one\n", "two\nthrée\n", "")
     file.seek(0)
     assert file.readlines() == ["one\n", "two\n", "thrée\n"]
+    file.seek(0)
+    assert [*file] == ["one\n", "two\n", "thrée\n"]
     assert len(files.asked) == 1
     file.close()
+    with client.file("data://.my/a/b.txt") as opened:
+        assert opened.readline() == "one\n"
     with file.getFile() as copy:
         assert copy.read() == "one\ntwo\nthrée\n"
     assert copy.name.endswith(".txt")

@@ -141,6 +141,7 @@ def _with_defaults() -> Converters:
     converters.register("tempfile._TemporaryFileWrapper", _open_file)
     converters.register("tempfile.SpooledTemporaryFile", _open_file)
     converters.register("algoprof.calls.data.objects.DataObject", lambda one: Value(one.uri))
+    converters.register("algoprof.calls.data.local.LocalDataFile", lambda one: _path(PurePath(one.path)))
     converters.register("numpy.ndarray", _array)
     converters.register("numpy.generic", _scalar)
     for name in ("pandas.DataFrame", "pandas.Series", "pandas.core.frame.DataFrame", "pandas.core.series.Series"):

@@ -89,7 +89,10 @@ def opened(content: object, progress: Progress) -> Iterator[Opened]:
         OSError: if a file cannot be opened.
     """
     if isinstance(content, str):
-        content = content.encode()
+        try:
+            content = content.encode()
+        except UnicodeEncodeError:
+            raise ConfigurationError(f"{_TAKEN}; half a surrogate pair is no text: write bytes") from None
     if isinstance(content, (bytes, bytearray, memoryview)):
         yield _sized(io.BytesIO(bytes(content)), "the content", progress)
     elif isinstance(content, PathLike):
@@ -98,6 +101,8 @@ def opened(content: object, progress: Progress) -> Iterator[Opened]:
     elif isinstance(content, io.TextIOBase) or not hasattr(content, "read"):
         kind = "a file opened as text" if isinstance(content, io.TextIOBase) else type(content).__name__
         raise ConfigurationError(f"{_TAKEN}, not from {kind}")
+    elif getattr(content, "closed", False) is True:
+        raise ConfigurationError(f"{_TAKEN}, not from one that is closed")
     else:
         yield _sized(content, str(getattr(content, "name", "the file"))[:200], progress)
 

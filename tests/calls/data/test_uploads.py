@@ -144,6 +144,12 @@ def test_what_cannot_become_a_file_is_named(store, tmp_path):
         pytest.raises(DataApiError, match=r'^input\["a"\]\[0\]: .*opened as text'),
     ):
         store.prepare({"a": [text]})
+    for unusable, words in ((text, "opened as text|closed"), (io.BytesIO(b"x"), "closed")):
+        unusable.close()
+        with pytest.raises(DataApiError, match=rf"^input\[0\]: .*({words})"):
+            store.prepare([unusable])
+    with pytest.raises(DataApiError, match=r'^input\["a"\]: .*surrogate'):
+        store.prepare({"a": "\ud800" * (LARGEST_PART + 1)})
     with pytest.raises(FileNotFoundError):
         store.prepare([tmp_path / "missing"])
     converters = Converters()
@@ -198,6 +204,12 @@ def test_an_input_that_no_file_helps_is_refused_before_anything_is_stored(files,
 def test_a_file_of_the_platform_becomes_its_uri(store, client):
     prepared = store.prepare([client.file("data://.my/a/b"), client.dir("data://.my/a")])
     assert (prepared.input, prepared.uploads) == (["data://.my/a/b", "data://.my/a"], 0)
+
+
+def test_a_file_of_this_machine_that_the_client_names_becomes_one_of_the_platform(store, client, tmp_path):
+    (tmp_path / "cat.jpg").write_bytes(b"jpg")
+    (uri,) = store.prepare([client.file(f"file://{tmp_path}/cat.jpg")]).input
+    assert (store[uri], Path(uri).suffix) == (b"jpg", ".jpg")
 
 
 def test_where_files_go_is_a_folder(client):

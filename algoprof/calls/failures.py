@@ -89,6 +89,8 @@ def failed(call: Call, reply: Reply, platform: Platform, *, grace: float) -> Cal
             hint = (
                 "start one with `algoprof serve DIR`" if platform.is_loopback else "check the address and the network"
             )
+            if words.startswith("TLS failed"):
+                hint = ""  # somebody listens, and the words say what to do
             sentence = f"nothing answers at {platform.address} ({platform.origin}): {words}"
         case _:
             kind = PlatformError

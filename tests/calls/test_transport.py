@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from urllib3.exceptions import InsecureRequestWarning
 
-from algoprof.errors import CallError
+from algoprof.errors import CallError, PlatformUnreachable
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 BODY = b'{"result": 1, "metadata": {"content_type": "json", "duration": 0}}'
@@ -265,6 +265,9 @@ def test_tls_is_verified_and_ca_cert_honoured(secure, make_client, monkeypatch):
     assert call.outcome == "unreachable"
     assert "certificate verify failed" in call.message
     assert "ca_cert" in call.message
+    with pytest.raises(PlatformUnreachable) as raised:
+        make_client("simKey", address).algo("demo/Routes").pipe(None)
+    assert "algoprof serve" not in str(raised.value), "a server is there"
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/no/such/bundle")
     assert ended(make_client("simKey", address, str(certificate))).outcome == "ok"
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")

@@ -235,6 +235,12 @@ def test_a_name_that_is_not_this_machines_is_refused(server):
         assert requests.get(server.address, headers=headers, timeout=20).status_code == status, host
 
 
+@pytest.mark.parametrize("path", ["//", "//v1/algo/local/plain", "/nothing", "/v1"])
+def test_what_is_no_page_is_answered_by_the_api(server, path):
+    answer = server.get(path)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, 2015)
+
+
 def test_a_form_of_another_site_is_refused(server):
     headers = {"Origin": "http://evil.example"}
     answer = requests.post(f"{server.address}/sign-in", data={"key": server.key}, headers=headers, timeout=20)

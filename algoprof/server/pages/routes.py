@@ -21,7 +21,7 @@ from algoprof.server.store import Algorithm, Build, now_ms
 _HERE = Path(__file__).parent
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _STATIC = {path.name: (path.read_bytes(), _KINDS[path.suffix]) for path in (_HERE / "static").iterdir()}
-_OURS = {"", "algorithms", "builds", "runs", "live", "static", "sign-in", "sign-out", "favicon.ico"}
+_OURS = {"/", "algorithms", "builds", "runs", "live", "static", "sign-in", "sign-out", "favicon.ico"}
 """What the paths of pages begin with."""
 _OPEN = {"static", "sign-in", "favicon.ico"}
 """What is shown to strangers."""
@@ -72,8 +72,7 @@ class Pages:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
-        first = scope["path"].split("/", 2)[1] if scope["type"] == "http" and scope["path"].startswith("/") else None
-        if first not in _OURS:
+        if scope["type"] != "http" or _kind(scope["path"]) not in _OURS:
             await self._below(scope, receive, send)
             return
 
@@ -83,21 +82,24 @@ class Pages:
             await send(message)
 
         request = Request(scope, receive)
-        answer = self._at_the_door(request, first)
+        answer = self._at_the_door(request)
         await (answer or self._pages)(scope, receive, send_guarded)
 
-    def _at_the_door(self, request: Request, first: str) -> Response | None:
+    def _at_the_door(self, request: Request) -> Response | None:
         """Return the answer to who may not look, or has just opened the link; None for who may."""
+        path: str = request.scope["path"]
         if not names_this_machine(request.headers.get("host", "")):
             return _page("refused.html", status=421, reason="The pages are shown only by the address of this machine.")
         if request.method == "POST" and not comes_from_here(request):
             return _page("refused.html", status=403, reason="That form was not sent from a page of this server.")
-        if first == "" and (shown := self._visitors.redeem(request.query_params.get("token", ""))):
+        asks_for_root = path == "/"
+        opens_link = asks_for_root and request.method == "GET"
+        if opens_link and (shown := self._visitors.redeem(request.query_params.get("token", ""))):
             return _remembered(request, shown, _page("entered.html"))  # a redirect may count as the link's site's
         known = self._visitors.knows(request.cookies.get(_cookie(request), ""))
         if known or self._visitors.opens(request.headers.get("authorization", "")):
-            return RedirectResponse("/", 303) if first == "" and "token" in request.query_params else None
-        return None if first in _OPEN else _sign_in_form(request.url.path)
+            return RedirectResponse("/", 303) if asks_for_root and "token" in request.query_params else None
+        return None if _kind(path) in _OPEN else _sign_in_form(request.url.path)
 
 
 async def overview(request: Request) -> Response:
@@ -188,6 +190,11 @@ async def sign_out(request: Request) -> Response:
     answer = RedirectResponse("/", 303)
     answer.delete_cookie(_cookie(request), httponly=True, samesite="strict")
     return answer
+
+
+def _kind(path: str) -> str:
+    """Return what a path begins with, see `_OURS`. `//v1` is a path of the API, misspelt."""
+    return "/" if path == "/" else path.removeprefix("/").partition("/")[0]
 
 
 def _live(host: Host) -> dict[str, Any]:

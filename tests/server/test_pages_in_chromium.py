@@ -1,7 +1,9 @@
 """The pages in a real Chromium: on a phone and a desk, in light and dark, with scripts and without, hostile text."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -80,14 +82,15 @@ class Browser:
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[str]:
-    with subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True) as process:
+    command = ["chromedriver", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         try:
             for line in process.stdout:
                 if found := re.search(r"started successfully on port (\d+)", line):
                     yield f"http://127.0.0.1:{found[1]}"
                     break
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # and any browser that it still has
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from algoprof.calls.attempts import Attempt, Response
 from algoprof.calls.data.conversions import CONVERTERS
 from algoprof.calls.data.objects import Data
 from algoprof.calls.data.uploads import destination, prepare
-from algoprof.calls.management.managed import ManagedAlgorithm
+from algoprof.calls.management.synchronous import ManagedAlgorithm
 from algoprof.calls.many.batches import CONCURRENCY, checked
 from algoprof.calls.many.threads import Responses
 from algoprof.calls.official.methods import OfficialMethods

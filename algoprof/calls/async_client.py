@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Never, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Never, NoReturn, Self, TypeVar, overload
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.asking import Asking
@@ -12,15 +12,17 @@ from algoprof.calls.attempts import Attempt, Response
 from algoprof.calls.client import at, located
 from algoprof.calls.data.async_objects import AsyncDataDirectory, AsyncDataFile
 from algoprof.calls.data.conversions import CONVERTERS
+from algoprof.calls.data.failures import nameless
 from algoprof.calls.data.objects import AsyncData
 from algoprof.calls.data.uploads import destination, prepare
 from algoprof.calls.data.uris import parse as parse_uri
+from algoprof.calls.management.asynchronous import AsyncManagedAlgorithm
 from algoprof.calls.management.insights import check, deadline, report
-from algoprof.calls.management.managed import ManagedAlgorithm
+from algoprof.calls.management.reaching import AsyncManagement
 from algoprof.calls.many.batches import CONCURRENCY
 from algoprof.calls.many.batches import checked as checked_batch
 from algoprof.calls.many.tasks import AsyncResponses
-from algoprof.calls.official.methods import NOT_OFFERED, OfficialMethods, refusing
+from algoprof.calls.official.methods import NOT_OFFERED, AsyncOfficialMethods, refusing
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import Retries, checked
 from algoprof.calls.tries import Tries
@@ -30,15 +32,6 @@ if TYPE_CHECKING:
     from algoprof.calls.wire.async_transport import AsyncTransport
 
 T = TypeVar("T")
-
-_MANAGING = frozenset(
-    name
-    for kind in (ManagedAlgorithm, OfficialMethods)
-    for name, what in vars(kind).items()
-    if callable(what) and not name.startswith("_")
-)
-"""What `Algorithm` does beside calling: asked seldom, so that a thread does for it."""
-_LISTED = ("builds", "versions")  # these fetch page after page as they are iterated over
 
 
 class AsyncClient:
@@ -156,9 +149,17 @@ class AsyncClient:
         """
         return AsyncDataDirectory(self._data, parse_uri(dataUrl))
 
+    async def username(self) -> str:
+        """Return the name of the account that the key belongs to, as `Client.username` does."""
+        async for first in self.dir("data://").list():
+            return first.path
+        raise nameless(self._platform)
+
+    async def get_algorithm_errors(self, algorithm_id: str) -> Any:
+        """Return the error log of an algorithm as the platform tells it, as `Client.get_algorithm_errors` does."""
+        return await self.algo(algorithm_id).get_errors()
+
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        if name in ("get_algorithm_errors", "username"):
-            return _blocking(name, "")
         if name in NOT_OFFERED:
             return refusing(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -176,21 +177,18 @@ def _transport(platform: Platform, ca_cert: str | bool | None) -> "AsyncTranspor
     return AsyncTransport(platform, ca_cert)
 
 
-def _blocking(name: str, algo: str) -> Callable[..., NoReturn]:
+def _blocking(name: str, algorithm: str) -> Callable[..., NoReturn]:
     """Return what stands for a method that only the synchronous client has: called, it says how a thread calls that."""
-    call = f"algoprof.client(...){algo}.{name}"
-    thread = f"lambda: list({call}(...))" if name in _LISTED else f"{call}, ..."
+    call = f"algoprof.client(...).algo({algorithm!r}).{name}"
 
     def refuse(*_: object, **__: object) -> NoReturn:
-        raise NotOffered(f"{name} for asyncio", f"await asyncio.to_thread({thread})")
+        raise NotOffered(f"{name} for asyncio", f"await asyncio.to_thread({call}, ...)")
 
     return refuse
 
 
-class AsyncAlgorithm(Asking):
+class AsyncAlgorithm(Asking, AsyncManagedAlgorithm, AsyncOfficialMethods):
     """An algorithm as an `AsyncClient` calls it; made by `AsyncClient.algo`.
-
-    Its builds, versions and errors are told by `algoprof.client(...).algo(...)`, in a thread if they are not to block.
 
     Args:
         reference: which one it is.
@@ -203,14 +201,15 @@ class AsyncAlgorithm(Asking):
     def __init__(
         self, reference: Reference, platform: Platform, transport: "AsyncTransport", *, grace: float, retries: Retries
     ) -> None:
-        super().__init__(reference, platform, grace=grace, retries=retries)
+        Asking.__init__(self, reference, platform, grace=grace, retries=retries)
+        AsyncManagedAlgorithm.__init__(self, AsyncManagement(platform, reference, transport))
         self._transport = transport
         self._data = AsyncData(platform, transport)
 
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        if name in _MANAGING:
-            return _blocking(name, f".algo({self.reference.algorithm!r})")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        if name == "examine":  # asked seldom, and of many things
+            return _blocking(name, self.reference.algorithm)
+        return super().__getattr__(name)
 
     async def pipe(self, input: object, *, upload: bool | str = False) -> Response:  # noqa: A002  (the name that the official client gives it)
         """Call the algorithm and wait for what it gives, as `Algorithm.pipe` does; cancelled, it is given up.

@@ -10,6 +10,7 @@ from typing import Any, NoReturn, Self, cast
 
 from algoprof.calls.access.platforms import Platform, locate
 from algoprof.calls.algorithms import Algorithm
+from algoprof.calls.data.failures import nameless
 from algoprof.calls.data.files import DataFile
 from algoprof.calls.data.folders import DataDirectory
 from algoprof.calls.data.local import SCHEME, LocalDataDirectory, LocalDataFile
@@ -20,7 +21,7 @@ from algoprof.calls.official.methods import NOT_OFFERED, refusing
 from algoprof.calls.references import Reference, parse
 from algoprof.calls.retries import Retries, checked
 from algoprof.calls.wire.transport import Transport
-from algoprof.errors import ConfigurationError, DataApiError
+from algoprof.errors import ConfigurationError
 
 
 def client(
@@ -193,7 +194,7 @@ class Client:
         """
         first = next(self.dir("data://").list(), None)
         if first is None:
-            raise DataApiError(f"{self.address} does not tell whose the key is", hint="the account may have no data")
+            raise nameless(self._platform)
         return first.path
 
     def file(self, dataUrl: str, cleanup: bool = True) -> DataFile:  # noqa: ARG002, N803  (the official signature)

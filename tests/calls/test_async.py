@@ -84,16 +84,11 @@ async def test_it_fails_as_the_other_does(platform, algo):
 
 
 async def test_what_only_the_other_client_does_says_how_a_thread_does_it(platform, algo):
-    thread = "asyncio.to_thread"
     client = algoprof.AsyncClient("simKey", platform.address)
+    thread = "await asyncio.to_thread(algoprof.client(...).algo('demo/Routes').examine, ...)"
     for refused, words in (
-        (
-            algo.build_logs,
-            f"build_logs for asyncio: write `await {thread}(algoprof.client(...).algo('demo/Routes').build",
-        ),
-        (algo.builds, f"write `await {thread}(lambda: list(algoprof.client(...).algo('demo/Routes').builds(...)))`"),
-        (algo.exists, f"{thread}(algoprof.client(...).algo('demo/Routes').exists, ...)"),
-        (client.get_algorithm_errors, f"{thread}(algoprof.client(...).get_algorithm_errors, ...)"),
+        (algo.examine, f"examine for asyncio: write `{thread}`"),
+        (algo.set_secret, "Algorithmia.client(...).algo('demo/Routes').set_secret(...)"),
         (client.create_user, "Algorithmia.client(...).create_user(...)"),
     ):
         with pytest.raises(NotOffered) as raised:

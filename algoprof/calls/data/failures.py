@@ -54,6 +54,11 @@ def flawed(platform: Platform, uri: DataUri, what: str, hint: str) -> DataApiErr
     return DataApiError(f"{uri}: {_one_line(what)}", uri=str(uri), message=what, hint=hint)
 
 
+def nameless(platform: Platform) -> DataApiError:
+    """Return the error for a platform that lists no account's data, so that it does not tell whose the key is."""
+    return DataApiError(f"{platform.address} does not tell whose the key is", hint="the account may have no data")
+
+
 def _unanswered(platform: Platform, uri: DataUri, start: str, answer: NoAnswer) -> DataApiError:
     reason = platform.redact(answer.reason)
     kind = DataTimeout if answer.outcome == "client_timeout" else DataApiError

@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.data.operations import Operations
-from algoprof.calls.data.plans import Carrier, Plan, run, run_async
+from algoprof.calls.data.plans import run, run_async
 from algoprof.calls.data.uris import DataUri
+from algoprof.calls.wire.plans import Carrier, Plan
 
 if TYPE_CHECKING:
     from algoprof.calls.wire.async_transport import AsyncTransport

@@ -10,10 +10,10 @@ from algoprof.calls.access.platforms import Platform
 from algoprof.calls.data import acl as acls
 from algoprof.calls.data.failures import failure, flawed
 from algoprof.calls.data.listings import Page, Paging, read_page
-from algoprof.calls.data.plans import Plan, Step
 from algoprof.calls.data.receiving import Receiver
 from algoprof.calls.data.sources import Opened
 from algoprof.calls.data.uris import DataUri
+from algoprof.calls.wire.plans import Plan, Step
 from algoprof.calls.wire.protocol import Answer, NoAnswer, Request, without_key
 from algoprof.calls.wire.streams import LocalProblem, Source
 from algoprof.errors import DataApiError

@@ -1,18 +1,12 @@
-"""What an operation asks, step by step, whatever carries it: written once, for the two clients.
-
-A plan is a generator: it yields the next request and is sent the answer. It ends with the operation's value, or raises.
-"""
+"""Carrying out what the data API is asked, for as long as it may take: the budget of the run around it counts too."""
 
 import math
 import time
-from collections.abc import Generator
-from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from algoprof.budgets import budget
-from algoprof.calls.wire.protocol import Answer, NoAnswer, Request
-from algoprof.calls.wire.streams import LocalProblem, Sink
+from algoprof.calls.wire import plans
+from algoprof.calls.wire.plans import Carrier, Plan
 from algoprof.errors import ConfigurationError, DataTimeout
 
 if TYPE_CHECKING:
@@ -20,42 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-SHORT = 60.0
-"""Seconds that a request may take which sends and receives no content."""
 IDLE = 60.0
 """Seconds that may pass, while content is sent or received, with nothing moving."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One request of an operation.
-
-    Args:
-        request: what is sent.
-        sink: where the body of the answer goes, if it takes it.
-        longest: seconds that it may take in all; `math.inf` where content is sent or received.
-    """
-
-    request: Request
-    sink: Sink | None = None
-    longest: float = SHORT
-
-    def deadline(self, end: float) -> float:
-        """Return the moment of `time.monotonic` at which it is given up, that of the whole operation considered."""
-        return min(end, time.monotonic() + self.longest)
-
-
-Plan = Generator[Step, Answer | NoAnswer, T]
-"""An operation; its type says what it gives."""
-
-
-class Carrier(Protocol):
-    """A transport as a plan needs it."""
-
-    def send(
-        self, request: Request, deadline: float, *, sink: Sink | None = None, idle: float = math.inf
-    ) -> Answer | NoAnswer:
-        """Send a request and read its answer."""
 
 
 def run(plan: Plan[T], transport: Carrier, timeout: float | None = None) -> T:
@@ -71,20 +31,7 @@ def run(plan: Plan[T], transport: Carrier, timeout: float | None = None) -> T:
         DataApiError: if it fails.
         ConfigurationError: if the timeout cannot be meant.
     """
-    with closing(plan):  # so that a Ctrl-C on the way leaves nothing behind
-        try:
-            end = _end(timeout)
-            step = next(plan)
-            while True:
-                try:
-                    answer = transport.send(step.request, step.deadline(end), sink=step.sink, idle=IDLE)
-                except LocalProblem as problem:
-                    step = plan.throw(problem.error)
-                else:
-                    step = plan.send(answer)
-        except StopIteration as done:
-            value: T = done.value
-            return value
+    return plans.run(plan, transport, end=_end(timeout), idle=IDLE)
 
 
 async def run_async(plan: Plan[T], transport: "AsyncTransport", timeout: float | None = None) -> T:  # noqa: ASYNC109
@@ -95,20 +42,7 @@ async def run_async(plan: Plan[T], transport: "AsyncTransport", timeout: float |
         transport: what carries it.
         timeout: seconds that it may take in all.
     """
-    with closing(plan):
-        try:
-            end = _end(timeout)
-            step = next(plan)
-            while True:
-                try:
-                    answer = await transport.send(step.request, step.deadline(end), sink=step.sink, idle=IDLE)
-                except LocalProblem as problem:
-                    step = plan.throw(problem.error)
-                else:
-                    step = plan.send(answer)
-        except StopIteration as done:
-            value: T = done.value
-            return value
+    return await plans.run_async(plan, transport, end=_end(timeout), idle=IDLE)
 
 
 def _end(timeout: float | None) -> float:

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from algoprof.calls.data.operations import Operations
-from algoprof.calls.data.plans import Plan
 from algoprof.calls.data.progress import Progress, progress
 from algoprof.calls.data.receiving import Receiver, in_memory, replacing
 from algoprof.calls.data.sources import opened
 from algoprof.calls.data.uris import DataUri
+from algoprof.calls.wire.plans import Plan
 from algoprof.errors import ConfigurationError, DataApiError
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from algoprof.calls.data.listings import FileEntry, Page, Paging
 from algoprof.calls.data.operations import Operations
-from algoprof.calls.data.plans import Plan
 from algoprof.calls.data.transfers import download, local_name, write
 from algoprof.calls.data.uris import DataUri
+from algoprof.calls.wire.plans import Plan
 from algoprof.errors import DataApiError
 
 _DEEPEST = 64

@@ -12,11 +12,11 @@ from typing import Any
 
 from algoprof.calls.data.conversions import Converter, Converters, File, Value
 from algoprof.calls.data.operations import Operations
-from algoprof.calls.data.plans import Plan
 from algoprof.calls.data.progress import progress
 from algoprof.calls.data.sources import Opened, opened
 from algoprof.calls.data.uris import DataUri, parse
 from algoprof.calls.wire.inputs import BINARY, JSON, LARGEST, Body, Flaw, of_any_size, step
+from algoprof.calls.wire.plans import Plan
 from algoprof.calls.wire.streams import LocalProblem
 from algoprof.errors import ConfigurationError, DataApiError
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from algoprof.calls.access.keys import NO_KEY, Form, form
 from algoprof.calls.diagnosis import Diagnosis
 from algoprof.calls.management.error_log import ErrorRecord
-from algoprof.calls.management.requests import Management
+from algoprof.calls.management.reaching import Management
 from algoprof.calls.management.resources import Version
 from algoprof.calls.options import DEFAULT_TIMEOUT, UNSET
 from algoprof.calls.references import Reference
@@ -17,7 +17,7 @@ from algoprof.errors import ManagementError
 from algoprof.profiles.builds import Build
 
 if TYPE_CHECKING:
-    from algoprof.calls.management.managed import ManagedAlgorithm
+    from algoprof.calls.management.synchronous import ManagedAlgorithm
 
 MOST_VERSIONS = 200
 """Versions that are looked at; an algorithm with more has published some of them."""
@@ -135,13 +135,14 @@ def gather(
         input: what it would be called with.
         requirements: the project's requirements.txt.
     """
-    platform = management.platform
+    run, operations = management.run, management.operations
+    platform = operations.platform
     evidence = Evidence(
         algorithm.reference,
         platform.address,
         platform.origin,
         form(platform.authorization),
-        resource=ask(lambda: _object(management.get())),
+        resource=ask(lambda: _object(run(operations.get()))),
         timeout=timeout,
         input=input,
         requirements=requirements,
@@ -149,7 +150,7 @@ def gather(
     if evidence.resource.unreachable or evidence.resource.missing:
         return evidence
     if evidence.resource.key_refused:
-        return replace(evidence, administration=ask(lambda: management.elsewhere("admin", "reservations")))
+        return replace(evidence, administration=ask(lambda: run(operations.elsewhere("admin", "reservations"))))
     builds = ask(lambda: tuple(islice(algorithm.builds(_BUILDS), _BUILDS)))
     diagnosis, installation = _diagnoses(algorithm, builds.answer or ())
     return replace(
@@ -159,7 +160,7 @@ def gather(
         errors=ask(lambda: tuple(algorithm.errors())),
         diagnosis=diagnosis,
         installation=installation,
-        accounts=ask(lambda: _accounts(management.elsewhere("data", ""))) if builds.forbidden else Told(),
+        accounts=ask(lambda: _accounts(run(operations.elsewhere("data", "")))) if builds.forbidden else Told(),
     )
 
 

@@ -1,25 +1,19 @@
 """What an owner asks about an algorithm: requests for JSON, their answers, and one sentence for what failed."""
 
 import json
-import math
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from typing import Any, NoReturn
 from urllib.parse import quote
 
 from algoprof._version import __version__
 from algoprof.calls.access.platforms import Platform
 from algoprof.calls.references import Reference
+from algoprof.calls.wire.plans import Plan, Step
 from algoprof.calls.wire.protocol import Answer, NoAnswer, Request, read, without_key
-from algoprof.calls.wire.transport import Transport
 from algoprof.errors import ManagementError
 
 TIMEOUT = 60.0
 """Seconds that an answer may take, unless more is asked for."""
-
-_end: ContextVar[float] = ContextVar("end", default=math.inf)
 
 _HINTS = {
     401: "set ALGORITHMIA_API_KEY to a key of that platform, or pass api_key",
@@ -29,31 +23,19 @@ _HINTS = {
 }
 
 
-@contextmanager
-def until(end: float) -> Iterator[None]:
-    """Have whatever is asked within, in this thread, answered by a moment of `time.monotonic`."""
-    token = _end.set(end)
-    try:
-        yield
-    finally:
-        _end.reset(token)
-
-
-class Management:
-    """Asks one platform about one algorithm.
+class Questions:
+    """What is asked about one algorithm, as plans: whatever carries them.
 
     Args:
         platform: the platform.
         reference: the algorithm.
-        transport: what carries the requests.
     """
 
-    def __init__(self, platform: Platform, reference: Reference, transport: Transport) -> None:
+    def __init__(self, platform: Platform, reference: Reference) -> None:
         self.platform = platform
-        self._transport = transport
         self.algorithm = reference.algorithm
 
-    def get(self, *path: str, query: Mapping[str, str] | None = None) -> Any:
+    def get(self, *path: str, query: Mapping[str, str] | None = None) -> Plan[Any]:
         """Return the JSON value below the algorithm's own path.
 
         Raises:
@@ -61,7 +43,7 @@ class Management:
         """
         return self._ask("GET", path, query or {}, b"", TIMEOUT)
 
-    def elsewhere(self, *path: str) -> Any:
+    def elsewhere(self, *path: str) -> Plan[Any]:
         """Return the JSON value of a path that is not the algorithm's, such as `data`.
 
         Raises:
@@ -69,7 +51,7 @@ class Management:
         """
         return self._ask("GET", path, {}, b"", TIMEOUT, below="/v1")
 
-    def post(self, *path: str, content: Mapping[str, Any], timeout: float = TIMEOUT) -> Any:
+    def post(self, *path: str, content: Mapping[str, Any], timeout: float = TIMEOUT) -> Plan[Any]:
         """Send a JSON object and return the JSON value that comes back.
 
         Args:
@@ -82,13 +64,13 @@ class Management:
         """
         return self._ask("POST", path, {}, json.dumps(content).encode(), timeout)
 
-    def page(self, *path: str, query: Mapping[str, str]) -> dict[str, Any]:
+    def page(self, *path: str, query: Mapping[str, str]) -> Plan[dict[str, Any]]:
         """Return one page of a list.
 
         Raises:
             ManagementError: as above, or if the answer is no page.
         """
-        page = self.get(*path, query=query)
+        page = yield from self.get(*path, query=query)
         if not isinstance(page, dict):
             self._fail(f"answered with {type(page).__name__} where a page was asked for")
         if not isinstance(page.get("results"), list):
@@ -106,7 +88,7 @@ class Management:
         timeout: float,
         *,
         below: str = "",
-    ) -> Any:
+    ) -> Plan[Any]:
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
@@ -118,7 +100,7 @@ class Management:
             headers["Authorization"] = self.platform.authorization
         where = "/".join((below or f"/v1/algorithms/{self.algorithm}", *(quote(part, safe="") for part in path)))
         request = Request(self.platform.address + where, query, headers, body, method)
-        answer = self._transport.send(request, min(time.monotonic() + timeout, _end.get()))
+        answer = yield Step(request, longest=timeout)
         if isinstance(answer, NoAnswer):
             if answer.lost:
                 self._fail(f"broke off the connection: {answer.reason}", status=answer.status, hint="ask again")

@@ -1,15 +1,13 @@
 """Builds and versions as a platform's answers tell them, read with no trust in their types."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from algoprof.profiles.builds import Build
 
-_EMPTY = 100  # pages in a row with nothing on them that are turned: each may name another one, without end
 _LONGEST = 200  # characters of an id or a version
-_Row = TypeVar("_Row")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,52 +37,6 @@ class Version:
 
     def __str__(self) -> str:
         return self.semantic_version or self.git_hash
-
-
-class Pages(Generic[_Row]):
-    """A list that comes in pages: iterating fetches them as they are needed, from the first on.
-
-    The first page itself is there under the names that it has on the wire: `["results"]`, `["marker"]`,
-    `["next_link"]`.
-
-    Args:
-        fetch: asks for the page behind a marker; None for the first.
-        read: makes a row of what the platform tells about it.
-    """
-
-    def __init__(self, fetch: Callable[[str | None], Mapping[str, Any]], read: Callable[[Any], _Row | None]) -> None:
-        self._fetch = fetch
-        self._read = read
-        self._first: Mapping[str, Any] | None = None
-
-    def __getitem__(self, name: str) -> Any:
-        return self._page()[name]
-
-    def __iter__(self) -> Iterator[_Row]:
-        page, seen, empty = self._page(), set[str](), 0
-        while True:
-            empty += 1
-            for row in rows(page):
-                one = self._read(row)
-                if one is not None:
-                    empty = 0
-                    yield one
-            marker = page.get("marker")
-            if not isinstance(marker, str) or not marker or marker in seen or empty >= _EMPTY:
-                return  # a marker that comes again would lead in a circle
-            seen.add(marker)
-            page = self._fetch(marker)
-
-    def _page(self) -> Mapping[str, Any]:
-        if self._first is None:
-            self._first = self._fetch(None)
-        return self._first
-
-
-def rows(page: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the objects that a page lists; what is none is left out."""
-    results = page.get("results")
-    return [row for row in results if isinstance(row, dict)] if isinstance(results, list) else []
 
 
 def read_build(algorithm: str, resource: object) -> Build | None:

@@ -6,16 +6,101 @@ A platform that fails at some of these looks is asked again: a build takes minut
 import time
 from collections.abc import Callable
 
-from algoprof.calls.management.requests import until
+from algoprof import delivery
+from algoprof.calls.management.reaching import until
 from algoprof.errors import BuildTimeout, ConfigurationError, ManagementError
 from algoprof.profiles.builds import Build
 
 LONGEST_BUILD = 3600.0
 """Seconds that a build is waited for at most, unless told otherwise."""
 
+Tell = Callable[[Build | None, float], object]
+"""What is told the build, or None while it is not yet listed, and the seconds waited."""
+
 _GRACE = 5.0  # seconds that an answer may take beyond the time to wait
 _FAILURES = 5  # looks in a row that may fail
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks
+
+
+def tell_nobody(_build: Build | None, _elapsed: float) -> None:
+    """Be told of a look, and do nothing."""
+
+
+class Looks:
+    """What looks at a build come to: how long each may take, whether there is another one, and when.
+
+    Args:
+        algorithm: `OWNER/NAME`, for messages.
+        build_id: the build to look at; empty for the one that the first look finds.
+        commit: what the build is to be of; if given, one that is not yet listed is waited for.
+        timeout: seconds to wait at most.
+        tell: is told the build, or None while it is not yet listed, and the seconds waited, at each look.
+
+    Raises:
+        ConfigurationError: if the timeout is no number of seconds from 0 on.
+    """
+
+    def __init__(
+        self,
+        algorithm: str,
+        *,
+        build_id: str = "",
+        commit: str = "",
+        timeout: float = LONGEST_BUILD,
+        tell: Tell = tell_nobody,
+    ) -> None:
+        if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:  # NaN is not
+            raise ConfigurationError(f"a timeout is a number of seconds from 0 on, not {timeout!r:.80}")
+        self.build_id = build_id
+        self._algorithm, self._commit, self._timeout, self._tell = algorithm, commit, timeout, tell
+        self._began, self._pause, self._failures = time.monotonic(), _FIRST_PAUSE, 0
+
+    @property
+    def end(self) -> float:
+        """The moment of `time.monotonic` at which the next look is given up."""
+        return max(self._began + self._timeout, time.monotonic()) + _GRACE
+
+    def failed(self, error: ManagementError) -> float:
+        """Return the seconds to wait before the look after one that failed.
+
+        Raises:
+            ManagementError: that error, if there is none.
+        """
+        self._failures += 1
+        left = self._began + self._timeout - time.monotonic()
+        if self._failures > _FAILURES or left <= 0 or not _passes(error):
+            raise error
+        return self._next_pause(left)
+
+    def saw(self, build: Build | None) -> float:
+        """Return the seconds to wait before the look after one that found a build, or None; 0 if it has ended.
+
+        Raises:
+            BuildTimeout: if no time is left.
+            ManagementError: if there is nothing to wait for.
+        """
+        self._failures = 0
+        elapsed = time.monotonic() - self._began
+        self._tell(build, elapsed)
+        if build is not None and build.ended:
+            return 0.0
+        if build is None and not self._commit:
+            raise ManagementError(f"{self._algorithm} has no builds to wait for", algorithm=self._algorithm)
+        if elapsed >= self._timeout:
+            raise BuildTimeout(self._algorithm, build.id if build else "", self._commit, self._timeout)
+        self.build_id = build.id if build else self.build_id
+        return self._next_pause(self._timeout - elapsed)
+
+    def _next_pause(self, left: float) -> float:
+        pause = max(0.0, min(self._pause, left))
+        self._pause = min(_LONGEST_PAUSE, self._pause * 1.5)
+        return pause
+
+
+def ended(build: Build | None) -> None:
+    """Hand a build to the exporters, if it has ended."""
+    if build is not None and build.ended:
+        delivery.build_ended(build)
 
 
 def until_ended(
@@ -25,7 +110,7 @@ def until_ended(
     build_id: str = "",
     commit: str = "",
     timeout: float = LONGEST_BUILD,
-    tell: Callable[[Build | None, float], object] = lambda _build, _elapsed: None,
+    tell: Tell = tell_nobody,
 ) -> Build:
     """Return a build when it has ended, whether it succeeded or failed.
 
@@ -42,33 +127,18 @@ def until_ended(
         BuildTimeout: if it has not ended by then.
         ManagementError: if there is nothing to wait for, or the platform does not tell.
     """
-    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0:  # NaN is not
-        raise ConfigurationError(f"a timeout is a number of seconds from 0 on, not {timeout!r:.80}")
-    began, pause, failures = time.monotonic(), _FIRST_PAUSE, 0
+    looks = Looks(algorithm, build_id=build_id, commit=commit, timeout=timeout, tell=tell)
     while True:
         try:
-            with until(max(began + timeout, time.monotonic()) + _GRACE):
-                build = look(build_id)
+            with until(looks.end):
+                build = look(looks.build_id)
         except ManagementError as error:
-            failures += 1
-            left = began + timeout - time.monotonic()
-            if failures > _FAILURES or left <= 0 or not _passes(error):
-                raise
-            time.sleep(min(pause, left))
-            pause = min(_LONGEST_PAUSE, pause * 1.5)
-            continue
-        failures = 0
-        elapsed = time.monotonic() - began
-        tell(build, elapsed)
-        if build is not None and build.ended:
-            return build
-        if build is None and not commit:
-            raise ManagementError(f"{algorithm} has no builds to wait for", algorithm=algorithm)
-        if elapsed >= timeout:
-            raise BuildTimeout(algorithm, build.id if build else "", commit, timeout)
-        time.sleep(max(0.0, min(pause, timeout - elapsed)))
-        build_id = build.id if build else build_id
-        pause = min(_LONGEST_PAUSE, pause * 1.5)
+            pause = looks.failed(error)
+        else:
+            pause = looks.saw(build)
+            if build is not None and build.ended:
+                return build
+        time.sleep(pause)
 
 
 def _passes(error: ManagementError) -> bool:

@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from algoprof.calls.management.requests import Management
+from algoprof.calls.management.reaching import AsyncManagement, Management
 from algoprof.calls.references import Reference
-from algoprof.errors import ManagementError, NotOffered
+from algoprof.errors import NotOffered
 
 _MANAGEMENT = frozenset(("create", "get_secrets", "set_secret", "update"))
 NOT_OFFERED = frozenset(
@@ -34,11 +34,10 @@ def refusing(call: str) -> Callable[..., NoReturn]:
     return refuse
 
 
-class OfficialMethods:
-    """Methods of the official client's algorithm, beside calling it, its builds and its versions."""
+class OfficialNames:
+    """What the official client's algorithm is called by, and what is not offered of it."""
 
     reference: Reference
-    _management: Management
 
     @property
     def username(self) -> str:
@@ -50,19 +49,24 @@ class OfficialMethods:
         """The algorithm's name."""
         return self.reference.name
 
+    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
+        if name in _MANAGEMENT:
+            return refusing(f"algo({self.reference.algorithm!r}).{name}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+
+class OfficialMethods(OfficialNames):
+    """Methods of the official client's algorithm, beside calling it, its builds and its versions."""
+
+    _management: Management
+
     def exists(self) -> bool:
         """Return whether the platform has the algorithm.
 
         Raises:
             ManagementError: if it does not say, for example since the key may not ask.
         """
-        try:
-            self._management.get()
-        except ManagementError as error:
-            if error.status != 404:
-                raise
-            return False
-        return True
+        return self._management.run(self._management.operations.exists())
 
     def get_algorithm_id(self) -> str:
         """Return the platform's id of the algorithm.
@@ -70,12 +74,7 @@ class OfficialMethods:
         Raises:
             ManagementError: if the platform does not tell it.
         """
-        resource = self._management.get()
-        found = resource.get("id") if isinstance(resource, dict) else None
-        if not isinstance(found, str):
-            name = self._management.algorithm
-            raise ManagementError(f"the platform's answer about {name} has no id", algorithm=name)
-        return found
+        return self._management.run(self._management.operations.algorithm_id())
 
     def get_scm_status(self) -> Any:
         """Return how the platform's connection to the algorithm's repository is, as the platform tells it.
@@ -83,9 +82,22 @@ class OfficialMethods:
         Raises:
             ManagementError: if it does not.
         """
-        return self._management.get("scm", "status")
+        return self._management.run(self._management.operations.scm_status())
 
-    def __getattr__(self, name: str) -> Callable[..., NoReturn]:
-        if name in _MANAGEMENT:
-            return refusing(f"algo({self._management.algorithm!r}).{name}")
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+class AsyncOfficialMethods(OfficialNames):
+    """The same for asyncio: `OfficialMethods`, awaited."""
+
+    _management: AsyncManagement
+
+    async def exists(self) -> bool:
+        """Return whether the platform has the algorithm, as `OfficialMethods.exists` does."""
+        return await self._management.run(self._management.operations.exists())
+
+    async def get_algorithm_id(self) -> str:
+        """Return the platform's id of the algorithm, as `OfficialMethods.get_algorithm_id` does."""
+        return await self._management.run(self._management.operations.algorithm_id())
+
+    async def get_scm_status(self) -> Any:
+        """Return how the connection to the repository is, as `OfficialMethods.get_scm_status` does."""
+        return await self._management.run(self._management.operations.scm_status())

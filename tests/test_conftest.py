@@ -77,7 +77,8 @@ def test_a_sigterm_ends_the_tests_and_what_they_started(inner, beside):
     assert not Path("/proc", started.read_text().strip()).exists()
 
 
-def test_beside_one_that_is_marked_alone_none_runs(inner):
+def test_beside_one_that_is_marked_alone_none_runs(inner, monkeypatch):
+    monkeypatch.delenv("CI", raising=False)
     source = """
         import pathlib
         import subprocess

@@ -146,7 +146,8 @@ def test_the_page_of_a_run_shows_its_time_against_its_timeout_and_where_it_went(
 def test_a_run_that_was_killed_shows_what_was_open(server, browse):
     page = browse(kept(server, server.call(f"{TRACED}?timeout=1", {"rounds": 100, "nap": 0.3})))
     used = re.search(r"(\d+) % of the timeout of 1.00 s used", page.text)
-    assert used and int(used[1]) >= 100
+    assert used
+    assert int(used[1]) >= 100
     assert "open" in page.text
     assert "Operation timed out" in page.text
 

@@ -146,7 +146,7 @@ def test_no_traceback_shows_a_key_even_with_the_variables_of_each_frame(configur
     for ask in (lambda algo: algo.pipe(1), lambda algo: list(algo.builds())):
         with client(**options) as caller:
             algo = caller.algo("demo/Routes")
-            assert algo._management.platform.authorization == f"Simple {KEY}"
+            assert algo._platform.authorization == f"Simple {KEY}"
             try:
                 ask(algo)
             except (CallError, ManagementError):

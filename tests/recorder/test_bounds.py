@@ -182,7 +182,7 @@ print(*growth(work))
 
 def test_fifty_runs_at_once_keep_apart_and_take_no_more(sizes, scaled):
     rounds = scaled(100)
-    first = max(9, rounds // 3)  # a few dozen rounds fill what the allocator keeps for fifty threads
+    first = max(9, rounds // 3)  # some eighty rounds fill what the allocator keeps for fifty threads
     *wrong, totals, file, memory = sizes(f"""
 wrong = 0
 
@@ -217,4 +217,4 @@ print(wrong, totals, file, memory)
     assert wrong == [0]
     assert totals == (rounds + first) * sum(range(51))
     assert file < 64, "no segment more; the file system may note something of its own"
-    assert memory < 2048
+    assert memory < 4096, "a third of what it settles at is still to come; a KiB kept of each run would be 5 MiB"

@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 import algoprof
-from algoprof.errors import AlgorithmException, CallRefused, CallTimeout
+from algoprof.errors import AlgorithmException, CallRefused, CallTimeout, DataApiError
 
 SHAPES = json.loads((Path(__file__).parent / "documented_answers.json").read_text())
-"""What the platform's documents say it answers: by the name of the case, an HTTP status, headers and a body."""
+"""What the platform's documents say it answers: by the name of the case, or by method and path, a status and a body."""
 KEY = "simContract"
 
 
@@ -39,19 +39,27 @@ def case(path: str, query: dict[str, list[str]], authorization: str, body: bytes
 class Recorded(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def do_POST(self) -> None:
+    def answer(self) -> None:
         url = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        name = case(url.path, parse_qs(url.query), self.headers.get("Authorization", ""), body)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if url.path.startswith("/v1/algo/"):
+            name = case(url.path, parse_qs(url.query), self.headers.get("Authorization", ""), body)
+        else:
+            asked = f"{self.command} {url.path}{'?force=true' * ('force=true' in url.query)}"
+            name = asked if asked in SHAPES else "nothing there"
         shape = SHAPES[name]
         answer = shape["body"] if isinstance(shape["body"], str) else json.dumps(shape["body"])
         if name == "echo":
             answer = self.echoed(body)
         self.send_response(shape["status"])
-        self.send_header("Content-Type", shape["type"])
+        for header in {"Content-Type": shape["type"], **shape.get("headers", {})}.items():
+            self.send_header(*header)
         self.send_header("Content-Length", str(len(answer.encode())))
         self.end_headers()
-        self.wfile.write(answer.encode())
+        if self.command != "HEAD":
+            self.wfile.write(answer.encode())
+
+    do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer  # noqa: N815  (the names are http.server's)
 
     def echoed(self, body: bytes) -> str:
         kind = {"application/json": "json", "text/plain": "text"}.get(self.headers["Content-Type"], "binary")
@@ -147,3 +155,54 @@ def test_an_algorithm_that_is_not_there(platform):
     with algoprof.client(key, address) as client, pytest.raises(CallRefused, match="not found") as raised:
         client.algo("local/nothing").pipe(None)
     assert raised.value.status == 404
+
+
+def test_builds_and_their_logs(algo):
+    build = next(iter(algo.builds()))
+    assert (build.algorithm, build.status, build.ended) == ("local/plain", "succeeded", True)
+    assert build.duration > 0
+    assert build.commit
+    assert algo.build(build.id) == build
+    assert len(algo.build_logs(build.id).splitlines()) > 1
+    assert algo.wait(build.id) == build
+
+
+def test_versions_with_the_build_behind_each(algo):
+    version = next(iter(algo.versions()))
+    assert (version.algorithm, version.successful) == ("local/plain", True)
+    assert version.semantic_version.count(".") == 2
+    assert (version.build.status, version.build.commit) == ("succeeded", version.git_hash)
+    assert algo.version(version.git_hash).semantic_version == version.semantic_version
+    assert algo.version_logs(version.git_hash) == algo.build_logs(version.build.id)
+    assert algo.exists()
+
+
+def test_the_log_of_errors(algo):
+    with pytest.raises(AlgorithmException):
+        algo.pipe({"do": "fail", "message": "no photo", "error_type": "InputError"})
+    newest = algo.errors()[0]
+    assert (newest.algorithm, newest.error_type, newest.message) == ("local/plain", "InputError", "no photo")
+    assert newest.stack_trace.startswith("Traceback")
+    assert newest.request_id.startswith("req-")
+    assert "fail" in newest.input
+
+
+def test_files_and_folders(platform):
+    address, key = platform
+    with algoprof.client(key, address) as client:
+        folder = client.dir("data://.my/contract")
+        folder.create(exist_ok=True)
+        there = folder.file("there.txt").put("grüße")
+        assert there.exists()
+        assert (there.getString(), there.getBytes()) == ("grüße", "grüße".encode())
+        assert [(file.getName(), file.size) for file in folder.files()] == [("there.txt", 7)]
+        assert next(iter(folder.files())).last_modified.tzinfo is not None
+        missing = folder.file("missing.txt")
+        assert not missing.exists()
+        with pytest.raises(DataApiError) as raised:
+            missing.get()
+        assert raised.value.status == 404
+        with pytest.raises(DataApiError) as raised:
+            folder.delete()
+        assert raised.value.status == 400
+        assert folder.delete(force=True)

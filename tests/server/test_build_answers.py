@@ -143,7 +143,9 @@ def test_a_build_that_still_runs_is_told_so_and_waited_for(builds, project, tmp_
             lines = [followed.stdout.readline() for _ in range(3)]  # of a log that is being written
             assert lines[0].startswith("environment "), lines
             gate.touch()
-            rest = followed.communicate(timeout=60)[0]
+            rest = followed.stdout.read()  # communicate() would leave out what readline() has read ahead
+            followed.wait()
+            followed.stdout.close()
             assert "RuntimeError: set ROUTING_HOME first" in rest
             assert "".join(lines) + rest == builds("logs", "local/slow", **here).stdout
             ended = builds("wait", "local/slow", **here)

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from algoprof.calls.access.platforms import data_directory
+from algoprof.cli.bars import bar
 from algoprof.cli.output import Output
 from algoprof.cli.printing import examples, in_json, printable, shortened
 from algoprof.errors import AlgoprofError
@@ -162,17 +163,8 @@ def _progress() -> Iterator[Callable[["Trial"], None]]:
     if not sys.stderr.isatty():
         yield lambda trial: _tell_line(trial, time.monotonic() - began)
         return
-    from rich.console import Console  # noqa: PLC0415  (only a terminal needs it)
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task: Any = progress.add_task("reading", total=None)
-
-        def tell(trial: "Trial") -> None:
-            progress.update(task, description=printable(f"trial {trial.number}: {trial.doing}"))
-
-        yield tell
+    with bar("reading") as change:
+        yield lambda trial: change(description=printable(f"trial {trial.number}: {trial.doing}"))
 
 
 def _tell_line(trial: "Trial", elapsed: float) -> None:

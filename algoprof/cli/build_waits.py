@@ -10,6 +10,7 @@ import click
 from algoprof import delivery
 from algoprof.calls.diagnosis import diagnose
 from algoprof.calls.management.waiting import LONGEST_BUILD, until_ended
+from algoprof.cli.bars import bar
 from algoprof.cli.build_diagnoses import show_diagnosis
 from algoprof.cli.build_sources import Source, source
 from algoprof.cli.platform_options import Where, platform_options
@@ -89,17 +90,8 @@ def _progress(asked: Source) -> Iterator[Callable[[Build | None, float], None]]:
     if not sys.stderr.isatty():
         yield _lines()
         return
-    from rich.console import Console  # noqa: PLC0415  (only a terminal needs it)
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
-
-    columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(asked.name, total=_usual_duration(asked))
-
-        def tell(build: Build | None, elapsed: float) -> None:
-            progress.update(task, description=printable(_described(asked.name, build)), completed=elapsed)
-
-        yield tell
+    with bar(asked.name, _usual_duration(asked)) as change:
+        yield lambda build, elapsed: change(description=printable(_described(asked.name, build)), completed=elapsed)
 
 
 def _usual_duration(asked: Source) -> float | None:

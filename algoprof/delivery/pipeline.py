@@ -31,7 +31,6 @@ class Pipeline:
         self._losses = losses
         self._family = family
         self._workers: dict[tuple[object, ...], Worker] = {}
-        self._on_time: list[Worker] = []
         self._leaving: list[Worker] = []
 
     def __contains__(self, name: str) -> bool:
@@ -69,7 +68,6 @@ class Pipeline:
             workers[key] = worker
         unwanted = [worker for key, worker in self._workers.items() if key not in workers]
         self._workers = workers
-        self._on_time = [worker for worker in workers.values() if worker.run_end_wait]
         self._stop(unwanted, time.monotonic() + settings.shutdown_timeout)
 
     def put(self, record: "Profile | Call | Build") -> None:
@@ -84,8 +82,9 @@ class Pipeline:
             remaining: seconds left of the run's budget, of which at most half is taken.
         """
         began = time.monotonic()
-        for worker in self._on_time:
-            worker.wait_at_run_end(began + min(worker.run_end_wait, remaining / 2))
+        for worker in self._workers.values():
+            if worker.run_end_wait:
+                worker.wait_at_run_end(began + min(worker.run_end_wait, remaining / 2))
 
     def start(self) -> None:
         """Start the threads now: at the end of a program it may be too late."""
@@ -98,7 +97,7 @@ class Pipeline:
 
     def shutdown(self, deadline: float) -> None:
         """Stop every exporter by `deadline`; what is not exported by then is lost and counted."""
-        unwanted, self._workers, self._on_time = list(self._workers.values()), {}, []
+        unwanted, self._workers = list(self._workers.values()), {}
         self._stop(unwanted, deadline)
         for worker in self._leaving:
             worker.join()

@@ -52,7 +52,7 @@ def test_a_hanging_exporter_costs_its_wait_once(on_time, a_run):
     exporter = on_time(0.05)
     exporter.gate.clear()
     end(a_run("first"))
-    (worker,) = delivery.process._state.pipeline._on_time
+    (worker,) = delivery.process._state.pipeline._workers.values()
     worker.run_end_wait = LONG
     for _ in range(100):
         end(a_run())

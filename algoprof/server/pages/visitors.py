@@ -1,6 +1,5 @@
 """Who may look at the pages: whoever has shown the server's key, or opened the link that it printed at its start."""
 
-import hashlib
 import ipaddress
 import secrets
 import socket
@@ -10,6 +9,7 @@ from starlette.requests import HTTPConnection
 
 from algoprof.server.callers import Caller, Callers
 from algoprof.server.envelopes import Refusal
+from algoprof.server.keys import digest
 
 _MOST = 100  # who signed in first has to do it again
 
@@ -37,21 +37,21 @@ class Visitors:
 
     def __init__(self, callers: Callers) -> None:
         self._callers = callers
-        self._tokens: set[bytes] = set()
-        self._visits: dict[bytes, str | None] = {}  # the key; None for who came by a link
+        self._tokens: set[str] = set()
+        self._visits: dict[str, str | None] = {}  # the key; None for who came by a link
 
     def link(self, address: str) -> str:
         """Return the address of the page with a token that lets one browser in, once."""
         token = secrets.token_urlsafe(24)
-        self._tokens.add(_digest(token))
+        self._tokens.add(digest(token))
         return f"{address}/?token={token}"
 
     def redeem(self, token: str) -> str | None:
         """Return what a visitor shows from now on, for the token of a link; None if it was used or never given."""
-        digest = _digest(token)
-        if digest not in self._tokens:
+        hashed = digest(token)
+        if hashed not in self._tokens:
             return None
-        self._tokens.discard(digest)
+        self._tokens.discard(hashed)
         return self._visit(None)
 
     def sign_in(self, key: str) -> str | None:
@@ -60,14 +60,14 @@ class Visitors:
 
     def sign_out(self, shown: str) -> None:
         """Let a visitor in no longer."""
-        self._visits.pop(_digest(shown), None)
+        self._visits.pop(digest(shown), None)
 
     def knows(self, shown: str) -> bool:
         """Whether somebody who shows this may look."""
-        digest = _digest(shown)
-        if digest not in self._visits:
+        hashed = digest(shown)
+        if hashed not in self._visits:
             return False
-        key = self._visits[digest]
+        key = self._visits[hashed]
         return key is None or self.opens(key)
 
     def opens(self, authorization: str) -> bool:
@@ -81,7 +81,7 @@ class Visitors:
 
     def _visit(self, key: str | None) -> str:
         shown = secrets.token_urlsafe(32)
-        self._visits[_digest(shown)] = key
+        self._visits[digest(shown)] = key
         if len(self._visits) > _MOST:
             del self._visits[next(iter(self._visits))]
         return shown
@@ -112,8 +112,3 @@ def comes_from_here(request: HTTPConnection) -> bool:
     """Whether a form was sent from a page of this server, as far as the browser tells."""
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
-
-
-def _digest(text: str) -> bytes:
-    """Return what a secret is found by: how long that takes tells nothing of it."""
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

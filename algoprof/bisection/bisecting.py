@@ -17,7 +17,7 @@ from algoprof.bisection.results import Bisection, Change, Fault, Outcome
 from algoprof.bisection.verdicts import Mode, Verdict
 from algoprof.calls.diagnosis import Reason
 from algoprof.errors import BisectionUndecided
-from algoprof.server import wheel
+from algoprof.server.building import wheel
 
 DEFAULT_LIMIT = 600.0
 """Seconds that pip may take for one trial."""

@@ -16,7 +16,7 @@ from algoprof.bisection.requirement_lines import Requirements
 from algoprof.bisection.verdicts import Mode, Verdict, chosen_in
 from algoprof.calls.diagnosis import Reason
 from algoprof.errors import BisectionUndecided
-from algoprof.server import snapshots
+from algoprof.server.building import snapshots
 
 _IMPOSSIBLE = "===0.algoprof.asks.what.there.is"
 _VERSIONS = re.compile(r"\(from versions: ([^()]*)\)")

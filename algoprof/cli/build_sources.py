@@ -92,7 +92,7 @@ class _Kept:
     """The files of the server on this machine."""
 
     def __init__(self, data: Path, reference: Reference) -> None:
-        from algoprof.server.records import Records  # noqa: PLC0415  (needs what only a server needs)
+        from algoprof.server.state.records import Records  # noqa: PLC0415  (needs what only a server needs)
 
         self.name = reference.algorithm
         self._records = Records.find(data, self.name)

@@ -8,10 +8,10 @@ import click
 from algoprof.calls.access.platforms import data_directory
 from algoprof.cli.printing import examples, in_json, printable
 from algoprof.errors import AlgoprofError, ConfigurationError
-from algoprof.server import keyring, keys
-from algoprof.server.keyring import OWN, KeyRecord
-from algoprof.server.rights import DataAccess, Rights, scopes
-from algoprof.server.store import FILE
+from algoprof.server.access import keyring, keys
+from algoprof.server.access.keyring import OWN, KeyRecord
+from algoprof.server.access.rights import DataAccess, Rights, scopes
+from algoprof.server.state.store import FILE
 
 _data = click.option(
     "--data-dir",

@@ -17,7 +17,7 @@ from algoprof.server.limits import Limits
 from algoprof.server.serving import serve
 
 if TYPE_CHECKING:
-    from algoprof.server.tokens import Issuer
+    from algoprof.server.access.tokens import Issuer
 
 _EXAMPLES = examples("algoprof serve ./routes", "algoprof serve ./routes ./hello --port 0 --replicas 2 --data ./data")
 
@@ -131,7 +131,7 @@ def _issuer(key: Path | None, name: str | None, audience: str | None) -> "Issuer
     if not key or not name or not audience:
         raise ConfigurationError("--jwt-key, --jwt-issuer and --jwt-audience belong together: give all three or none")
     try:
-        from algoprof.server.tokens import Issuer  # noqa: PLC0415  (an extra, which a server without tokens need not have)
+        from algoprof.server.access.tokens import Issuer  # noqa: PLC0415  (an extra, which a server without tokens need not have)
     except ModuleNotFoundError as missing:
         needed = f"--jwt-key needs the package {missing.name}: pip install 'algoprof[jwt]'"
         raise ConfigurationError(needed) from None

@@ -10,14 +10,16 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from algoprof.server import access, administration, calling, envelopes, inputs, insights, management
-from algoprof.server.callers import Callers
+from algoprof.server import envelopes
+from algoprof.server.access import permissions
+from algoprof.server.access.callers import Callers
 from algoprof.server.data import routes as data_routes
 from algoprof.server.data.routes import Data
 from algoprof.server.envelopes import Refusal, refused
-from algoprof.server.hosting import Host
+from algoprof.server.hosting.host import Host
 from algoprof.server.pages.routes import Pages
 from algoprof.server.pages.visitors import Visitors
+from algoprof.server.routes import administration, calling, inputs, insights, management
 
 HEALTH = "/healthz"
 _ADMINISTRATION = "/v1/admin/"
@@ -85,7 +87,7 @@ class _Door:
             try:
                 if path != HEALTH and not (reporter is not None and path == insights.PATH):
                     request.state.caller = self._callers.who(request.headers.get("authorization", ""))
-                    access.require_kind(request, administration=path.startswith(_ADMINISTRATION))
+                    permissions.require_kind(request, administration=path.startswith(_ADMINISTRATION))
             except Refusal as refusal:
                 with contextlib.suppress(Refusal):  # too large as well
                     await inputs.body(request)

@@ -20,22 +20,23 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from algoprof.errors import ProjectError, ServerError
-from algoprof.server import keyring, keys, projects
+from algoprof.server.access import keyring, keys
+from algoprof.server.access.callers import Callers
+from algoprof.server.access.keyring import OWN, Keyring
 from algoprof.server.app import application
-from algoprof.server.builds import Builder
-from algoprof.server.callers import Callers
+from algoprof.server.building import projects
+from algoprof.server.building.builds import Builder
+from algoprof.server.building.watching import Watcher
 from algoprof.server.data.folders import Folders
 from algoprof.server.data.routes import DEFAULT_LIMIT, Data
-from algoprof.server.hosting import Host, worker_environment
-from algoprof.server.keyring import OWN, Keyring
+from algoprof.server.hosting.host import Host, worker_environment
 from algoprof.server.limits import Limits
 from algoprof.server.pages.visitors import Visitors
 from algoprof.server.scratch import Scratch
-from algoprof.server.store import opened
-from algoprof.server.watching import Watcher
+from algoprof.server.state.store import opened
 
 if TYPE_CHECKING:
-    from algoprof.server.tokens import Issuer
+    from algoprof.server.access.tokens import Issuer
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _GRACE = 2  # seconds for answers under way to be sent once the workers are dead

@@ -18,7 +18,7 @@ from algoprof.recorder import layout as at
 from algoprof.recorder.assembly import assemble
 from algoprof.recorder.families import joined, settled, with_family, with_workers
 from algoprof.recorder.reader import read
-from algoprof.server.flights import profile_of
+from algoprof.server.hosting.flights import profile_of
 
 
 def part(run_id: str, parent: str, *roots: Node, **facts: object) -> Profile:

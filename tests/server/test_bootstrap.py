@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from algoprof.server import bootstrap
+from algoprof.server.hosting import bootstrap
 
 
 def test_it_needs_nothing_but_the_standard_library():

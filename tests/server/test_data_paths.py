@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from algoprof.server.callers import Caller
+from algoprof.server.access.callers import Caller
 from algoprof.server.data.paths import place, segments
 from algoprof.server.envelopes import Refusal
 

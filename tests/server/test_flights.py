@@ -8,7 +8,7 @@ import time
 import pytest
 
 from algoprof import control
-from algoprof.server.flights import profile_of
+from algoprof.server.hosting.flights import profile_of
 
 SCRIPT = """
 import os, signal, sys

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import algoprof
 from algoprof.errors import ManagementError
-from algoprof.server import store as store_module
 from algoprof.server.envelopes import Refusal
-from algoprof.server.insights import MAX_BYTES, MAX_METRICS, RESERVED, Insights, parse
-from algoprof.server.store import Store
+from algoprof.server.routes.insights import MAX_BYTES, MAX_METRICS, RESERVED, Insights, parse
+from algoprof.server.state import store as store_module
+from algoprof.server.state.store import Store
 
 CALLER = "local/caller"
 TRACED = "demo/Traced"

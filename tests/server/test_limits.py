@@ -12,7 +12,7 @@ from algoprof.calls.access.keys import Secret
 from algoprof.calls.client import client as caller
 from algoprof.errors import CallRefused
 from algoprof.server.envelopes import Refusal
-from algoprof.server.sessions import MAX_CHILDREN, Sessions
+from algoprof.server.hosting.sessions import MAX_CHILDREN, Sessions
 
 HOLD = """
     import os, subprocess, time

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from algoprof.server import keys
-from algoprof.server.callers import Callers
-from algoprof.server.keyring import Keyring
-from algoprof.server.keys import KeyFound
+from algoprof.server.access import keys
+from algoprof.server.access.callers import Callers
+from algoprof.server.access.keyring import Keyring
+from algoprof.server.access.keys import KeyFound
+from algoprof.server.access.rights import OWNER, Rights
 from algoprof.server.pages.visitors import Visitors
-from algoprof.server.rights import OWNER, Rights
 
 TRACED = "demo/Traced"
 HOSTILE = "</title></pre><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202eevil\x00\x1b[31m\ud800"

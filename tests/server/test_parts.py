@@ -8,9 +8,11 @@ from itertools import pairwise
 import pytest
 
 from algoprof.errors import ProjectError, ServerError
-from algoprof.server import keys, replies, snapshots, versions
+from algoprof.server.access import keys
+from algoprof.server.building import snapshots, versions
+from algoprof.server.hosting import replies
 from algoprof.server.scratch import Scratch
-from algoprof.server.store import Store, Version
+from algoprof.server.state.store import Store, Version
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import pytest
 
 from algoprof.errors import ProjectError
-from algoprof.server import projects
+from algoprof.server.building import projects
 
 APPLY = "def apply(input):\n    return input\n"
 ADK = "from Algorithmia import ADK\ndef apply(input): ...\nADK(apply).init()\n"

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from algoprof.server import keys
-from algoprof.server.keyring import Keyring
-from algoprof.server.rights import ALGORITHM, EVERY_ALGORITHM, OWNER, Rights, scope, scopes
+from algoprof.server.access import keys
+from algoprof.server.access.keyring import Keyring
+from algoprof.server.access.rights import ALGORITHM, EVERY_ALGORITHM, OWNER, Rights, scope, scopes
 
 _names = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,9}", fullmatch=True)
 

@@ -10,10 +10,10 @@ import pytest
 
 from algoprof.errors import ProfileFileError
 from algoprof.profiles.tree import Node, Profile
-from algoprof.server import run_log
-from algoprof.server.run_keeping import Keeper
-from algoprof.server.run_log import Run, packed
-from algoprof.server.store import Store
+from algoprof.server.state import run_log
+from algoprof.server.state.run_keeping import Keeper
+from algoprof.server.state.run_log import Run, packed
+from algoprof.server.state.store import Store
 
 PROFILE = Profile("job", (Node("job", 1, closed_ns=5, children=(Node("load", 1, closed_ns=3),)),))
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from algoprof.profiles.tree import Node, Profile
 from algoprof.server.pages.shapes import BOX, bar, flame, tree
-from algoprof.server.run_log import Run
+from algoprof.server.state.run_log import Run
 
 TIMES = st.integers(0, 10**12)
 NODES = st.recursive(

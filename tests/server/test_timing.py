@@ -13,7 +13,7 @@ import algoprof
 from algoprof.errors import CallTimeout
 from algoprof.exporters.otlp.calls import call_spans
 from algoprof.profiles.codec import from_json
-from algoprof.server import inputs
+from algoprof.server.routes import inputs
 
 PLAIN, TRACED = "local/plain", "demo/Traced"
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"

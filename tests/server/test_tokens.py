@@ -16,8 +16,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from algoprof.errors import ConfigurationError
+from algoprof.server.access.tokens import Issuer
 from algoprof.server.envelopes import Refusal
-from algoprof.server.tokens import Issuer
 
 ISSUER, AUDIENCE = "https://issuer.example", "algoprof"
 
@@ -172,7 +172,7 @@ def test_an_issuer_by_halves_is_refused(command_line, tmp_path, missing):
 
 def test_without_the_extra_a_server_says_what_to_install(command_line, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "jwt", None)
-    monkeypatch.delitem(sys.modules, "algoprof.server.tokens")
+    monkeypatch.delitem(sys.modules, "algoprof.server.access.tokens")
     options = ["--jwt-key", tmp_path / "public.pem", "--jwt-issuer", ISSUER, "--jwt-audience", AUDIENCE]
     done = command_line("serve", tmp_path, "--data", tmp_path / "data", *options)
     assert done.stderr.strip() == "--jwt-key needs the package jwt: pip install 'algoprof[jwt]'"

@@ -5,7 +5,7 @@ import sys
 import zipfile
 
 import algoprof
-from algoprof.server import wheel
+from algoprof.server.building import wheel
 
 
 def test_it_installs_and_works_in_an_environment_of_its_own(tmp_path):
@@ -29,7 +29,7 @@ def test_it_holds_every_module_and_a_record_of_each(tmp_path):
         names = set(archive.namelist())
         record = archive.read(f"algoprof-{algoprof.__version__}.dist-info/RECORD").decode()
         description = archive.read(f"algoprof-{algoprof.__version__}.dist-info/METADATA").decode()
-    assert {"algoprof/server/wheel.py", "algoprof/exporters/__init__.py", "algoprof/py.typed"} <= names
+    assert {"algoprof/server/building/wheel.py", "algoprof/exporters/__init__.py", "algoprof/py.typed"} <= names
     assert not any("__pycache__" in name for name in names)
     assert {line.split(",")[0] for line in record.splitlines()} == names
     assert "Name: algoprof\n" in description

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote_to_bytes
 
-from algoprof.server.callers import Caller
+from algoprof.server.access.callers import Caller
+from algoprof.server.building.projects import DEFAULT_OWNER
 from algoprof.server.envelopes import INVALID_REQUEST, Refusal
-from algoprof.server.projects import DEFAULT_OWNER
 
 Kind = Literal["folders", "files", "file"]
 """What is there: a folder of folders, a folder of files, or a file."""

@@ -12,14 +12,15 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from algoprof.server import access, inputs
+from algoprof.server.access import permissions
 from algoprof.server.data.bodies import Body, in_thread
 from algoprof.server.data.digests import Digests
 from algoprof.server.data.folders import Folders, last_modified
 from algoprof.server.data.paths import USER, Place, is_name, place, segments
 from algoprof.server.data.uploads import Upload, too_large
 from algoprof.server.envelopes import INVALID_JSON, INVALID_REQUEST, Json, Refusal
-from algoprof.server.store import Store
+from algoprof.server.routes import inputs
+from algoprof.server.state.store import Store
 
 DEFAULT_LIMIT = 5 * 1024**3
 """Bytes that a file may have."""
@@ -69,7 +70,7 @@ async def answer(request: Request) -> Response:
     data: Data = request.app.state.data
     body = Body(request)
     try:
-        access.require_data(request, "read" if request.method in ("GET", "HEAD") else "write")
+        permissions.require_data(request, "read" if request.method in ("GET", "HEAD") else "write")
         return await _answer(request, data, body)
     except Refusal:
         await body.discard(2 * data.limit)
@@ -78,7 +79,7 @@ async def answer(request: Request) -> Response:
 
 async def hosted_data(request: Request) -> Response:
     """Return the caller's collections."""
-    access.require_data(request, "read")
+    permissions.require_data(request, "read")
     data: Data = request.app.state.data
     found = []
     mine, marker = place([".my"], request.state.caller), ""

@@ -13,10 +13,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from algoprof.server.hosting import Host
+from algoprof.server.hosting.host import Host
 from algoprof.server.pages import shapes, wording
 from algoprof.server.pages.visitors import Visitors, comes_from_here, names_this_machine
-from algoprof.server.store import Algorithm, Build, now_ms
+from algoprof.server.state.store import Algorithm, Build, now_ms
 
 _HERE = Path(__file__).parent
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from algoprof.profiles.tree import Node, Profile
-from algoprof.server.run_log import Run
+from algoprof.server.state.run_log import Run
 
 _NARROWEST = 0.15  # percent of the width; what is narrower is no box that anybody could hit
 _DEEPEST = 20  # levels that are indented

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from algoprof.server.callers import Caller, Callers
+from algoprof.server.access.callers import Caller, Callers
+from algoprof.server.access.keys import digest
 from algoprof.server.envelopes import Refusal
-from algoprof.server.keys import digest
 
 _MOST = 100  # who signed in first has to do it again
 
@@ -23,8 +23,8 @@ class Visitors:
     Args:
         callers: who knows the keys.
 
-    >>> from algoprof.server.keyring import Keyring
-    >>> from algoprof.server.keys import Key, KeyFound
+    >>> from algoprof.server.access.keyring import Keyring
+    >>> from algoprof.server.access.keys import Key, KeyFound
     >>> visitors = Visitors(Callers(KeyFound(Key("simSecret"), "environment"), Keyring(":memory:")))
     >>> visitors.sign_in("simOther") is None
     True

@@ -6,15 +6,15 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from algoprof.server import keys
+from algoprof.server.access import keys
+from algoprof.server.access.keyring import OWN, Keyring
+from algoprof.server.access.keys import KeyFound
+from algoprof.server.access.rights import ALGORITHM, OWNER, Rights
 from algoprof.server.envelopes import BAD_KEY, Refusal
-from algoprof.server.keyring import OWN, Keyring
-from algoprof.server.keys import KeyFound
-from algoprof.server.rights import ALGORITHM, OWNER, Rights
 
 if TYPE_CHECKING:
-    from algoprof.server.insights import Insights
-    from algoprof.server.tokens import Issuer
+    from algoprof.server.access.tokens import Issuer
+    from algoprof.server.routes.insights import Insights
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 

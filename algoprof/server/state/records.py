@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from algoprof.errors import AlgoprofError
-from algoprof.server.builds import CUT_SHORT, log_path
-from algoprof.server.resources import build_resource, error_resource
-from algoprof.server.store import FILE, Algorithm, opened
+from algoprof.server.building.builds import CUT_SHORT, log_path
+from algoprof.server.routes.resources import build_resource, error_resource
+from algoprof.server.state.store import FILE, Algorithm, opened
 
 
 class Records:

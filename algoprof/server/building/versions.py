@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from algoprof.server.store import Version
+from algoprof.server.state.store import Version
 
 _PART = re.compile(r"(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?(?:\.\*)?")
 _HASH = re.compile(r"[0-9a-f]{40}")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from algoprof.errors import ProjectError
-from algoprof.server import projects, versions
-from algoprof.server.builds import Builder
-from algoprof.server.callers import Callers
+from algoprof.server.access.callers import Callers
+from algoprof.server.building import projects, versions
+from algoprof.server.building.builds import Builder
 from algoprof.server.envelopes import (
     ALREADY_PUBLISHED,
     BUILD_NOT_FOUND,
@@ -18,12 +18,12 @@ from algoprof.server.envelopes import (
     Refusal,
     no_such_algorithm,
 )
+from algoprof.server.hosting.replicas import Job, Outcome, Replicas
+from algoprof.server.hosting.sessions import Sessions
+from algoprof.server.hosting.workers import ADDRESS, Program
 from algoprof.server.limits import Limits
-from algoprof.server.replicas import Job, Outcome, Replicas
-from algoprof.server.run_keeping import Keeper
-from algoprof.server.sessions import Sessions
-from algoprof.server.store import Algorithm, Build, Part, Store, Version
-from algoprof.server.workers import ADDRESS, Program
+from algoprof.server.state.run_keeping import Keeper
+from algoprof.server.state.store import Algorithm, Build, Part, Store, Version
 
 _HASH_LENGTH = 40
 _NOT_PASSED_ON = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "ALGORITHMIA_BEARER_TOKEN")

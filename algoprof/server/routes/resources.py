@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from algoprof.server.envelopes import INVALID_LIMIT, INVALID_MARKER, Refusal
-from algoprof.server.store import Algorithm, Build, Failure, Version
+from algoprof.server.state.store import Algorithm, Build, Failure, Version
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 100

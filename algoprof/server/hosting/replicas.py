@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
-from algoprof.server.callers import Callers
-from algoprof.server.flights import profile_of, recorded_by
-from algoprof.server.insights import Insights
+from algoprof.server.access.callers import Callers
+from algoprof.server.hosting.flights import profile_of, recorded_by
+from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
+from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Worker
 from algoprof.server.limits import Limits
-from algoprof.server.replies import TOO_LARGE, Reply, parse
-from algoprof.server.workers import Exited, Program, ReplyTooLarge, Worker
+from algoprof.server.routes.insights import Insights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

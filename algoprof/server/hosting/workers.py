@@ -19,9 +19,10 @@ from typing import IO, Any
 
 from algoprof import control
 from algoprof.errors import ServerError
-from algoprof.server import bootstrap, keys
-from algoprof.server.callers import Admitted
-from algoprof.server.output import Output
+from algoprof.server.access import keys
+from algoprof.server.access.callers import Admitted
+from algoprof.server.hosting import bootstrap
+from algoprof.server.hosting.output import Output
 
 ADDRESS = "ALGORITHMIA_API"
 """The environment variable that tells an algorithm where the platform is."""

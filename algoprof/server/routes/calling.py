@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from algoprof.errors import ServerError
 from algoprof.profiles.codec import to_json
-from algoprof.server import access, envelopes, inputs, insights
+from algoprof.server import envelopes
+from algoprof.server.access import permissions
 from algoprof.server.envelopes import Json, Refusal
-from algoprof.server.hosting import Host
-from algoprof.server.replicas import Job, Outcome
-from algoprof.server.run_log import Run
-from algoprof.server.store import Algorithm, Build, Version, now_ms
+from algoprof.server.hosting.host import Host
+from algoprof.server.hosting.replicas import Job, Outcome
+from algoprof.server.routes import inputs, insights
+from algoprof.server.state.run_log import Run
+from algoprof.server.state.store import Algorithm, Build, Version, now_ms
 
 if TYPE_CHECKING:
     from algoprof.server.data.routes import Data
@@ -37,14 +39,14 @@ async def call(request: Request) -> Response:
     received = time.monotonic()
     selector = request.path_params.get("version", "")
     algorithm = host.callable(algorithm_name(request), selector)
-    access.require_call(request, algorithm.path)
+    permissions.require_call(request, algorithm.path)
     options = inputs.options(request.query_params)
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
     version, build = host.version(algorithm, selector)
     if host.stopping:
         raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
-    around = access.caller(request).session
+    around = permissions.caller(request).session
     job = Job(
         request_id=f"req-{uuid.uuid4()}",
         algorithm=algorithm.path,

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from algoprof.server import keys
-from algoprof.server.keys import Key
-from algoprof.server.rights import OWNER, Rights
-from algoprof.server.store import FILE, database_errors, now_ms
+from algoprof.server.access import keys
+from algoprof.server.access.keys import Key
+from algoprof.server.access.rights import OWNER, Rights
+from algoprof.server.state.store import FILE, database_errors, now_ms
 
 OWN = "own"
 """The id of the server's own key, which its data directory keeps."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from starlette.requests import Request
 
-from algoprof.server.callers import Caller
+from algoprof.server.access.callers import Caller
 from algoprof.server.envelopes import BAD_KEY, NOT_AUTHORIZED, Refusal
 
 

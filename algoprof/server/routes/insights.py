@@ -8,8 +8,8 @@ from typing import Any, NoReturn
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoprof.server import inputs
 from algoprof.server.envelopes import INVALID_INPUT, INVALID_JSON, INVALID_REQUEST, Json, Refusal
+from algoprof.server.routes import inputs
 
 PATH = "/v1/insights"
 MAX_METRICS = 25

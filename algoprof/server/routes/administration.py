@@ -8,7 +8,7 @@ from starlette.responses import Response
 from algoprof.server.envelopes import Json
 
 if TYPE_CHECKING:
-    from algoprof.server.hosting import Host
+    from algoprof.server.hosting.host import Host
 
 
 async def executions(request: Request) -> Response:

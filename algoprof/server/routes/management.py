@@ -6,8 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from algoprof.server import access, inputs
-from algoprof.server.calling import algorithm_name
+from algoprof.server.access import permissions
 from algoprof.server.envelopes import (
     BUILD_NOT_FOUND,
     INVALID_JSON,
@@ -17,9 +16,11 @@ from algoprof.server.envelopes import (
     Json,
     Refusal,
 )
-from algoprof.server.hosting import Host
-from algoprof.server.resources import algorithm_resource, build_resource, error_resource, page
-from algoprof.server.store import Algorithm, Build, Part, Version
+from algoprof.server.hosting.host import Host
+from algoprof.server.routes import inputs
+from algoprof.server.routes.calling import algorithm_name
+from algoprof.server.routes.resources import algorithm_resource, build_resource, error_resource, page
+from algoprof.server.state.store import Algorithm, Build, Part, Version
 
 
 async def algorithm(request: Request) -> Response:
@@ -142,14 +143,14 @@ def _asked(request: Request) -> tuple[Host, Algorithm]:
     """Return the algorithm that is asked about, which the caller may call."""
     host: Host = request.app.state.host
     found = host.algorithm(algorithm_name(request))
-    access.require_call(request, found.path)
+    permissions.require_call(request, found.path)
     return host, found
 
 
 def _managed(request: Request) -> tuple[Host, Algorithm]:
     """Return the algorithm that is asked about, which the caller may manage."""
     host, found = _asked(request)
-    access.require_management(request, found.path)
+    permissions.require_management(request, found.path)
     return host, found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from algoprof.errors import ServerError
-from algoprof.server import run_log
+from algoprof.server.state import run_log
 
 Status = Literal["in-progress", "succeeded", "failed"]
 Part = Literal["major", "minor", "patch"]

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from algoprof.errors import AlgoprofError, ProjectError
-from algoprof.server import projects, snapshots
-from algoprof.server.hosting import Host
+from algoprof.server.building import projects, snapshots
+from algoprof.server.hosting.host import Host
 
 _INTERVAL = 0.3  # seconds between two looks at a folder, at least
 _SHARE = 20  # of the time, looks take one part in so many at most

@@ -17,8 +17,9 @@ from algoprof import delivery
 from algoprof.calls.diagnosis import Reason, diagnose
 from algoprof.errors import ProjectError, ServerError
 from algoprof.profiles import builds as told
-from algoprof.server import lifeline, projects, snapshots, wheel
-from algoprof.server.store import Algorithm, Build, Store, Version
+from algoprof.server import lifeline
+from algoprof.server.building import projects, snapshots, wheel
+from algoprof.server.state.store import Algorithm, Build, Store, Version
 
 _TAIL = 15  # lines of a failed build's log that are shown
 _SECRETS = ("ALGORITHMIA_API_KEY", "ALGORITHMIA_BEARER_TOKEN")

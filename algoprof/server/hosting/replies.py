@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from algoprof.server.workers import MAX_REPLY
+from algoprof.server.hosting.workers import MAX_REPLY
 
 _LAST = ("LoadingError", "SystemExit")  # the error types after which a worker is replaced
 

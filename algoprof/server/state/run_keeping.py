@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from algoprof.errors import AlgoprofError
-from algoprof.server.run_log import Run, RunLog, packed
+from algoprof.server.state.run_log import Run, RunLog, packed
 
 if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile

@@ -1,0 +1,1 @@
+"""Versions at work: their queues, their workers, and what a worker answers."""

@@ -1,0 +1,1 @@
+"""The platform's routes: calls, algorithms, insights, administration."""

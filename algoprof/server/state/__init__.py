@@ -1,0 +1,1 @@
+"""What outlives the server: algorithms, builds, versions, errors and runs, in SQLite."""

@@ -49,10 +49,10 @@ _write_open = struct.Struct(f"8x2{WORD}8x2{WORD}").pack_into
 _GENERATOR = 0x20 | 0x200  # flags of a code object: a generator function's, an asynchronous one's
 _frame = sys._getframe  # noqa: SLF001  (what inspect.currentframe does)
 _modules = sys.modules
-_MUST_HOLD = sys.version_info < (3, 12)
-"""Whether the garbage collector may run while a context variable is being set.
+_hold = copy_context if sys.version_info < (3, 12) else bool
+"""Holds the context's map while one of its variables is set, where the garbage collector may run just then.
 
-A finalizer that sets one of the same context then frees the map that is being read; a copy of the context holds it.
+A finalizer that sets one of the same context would free the map that is being read.
 """
 
 
@@ -191,8 +191,7 @@ class Writer(ColdWriter):
 
     def set_current(self, occurrence: Occurrence | None) -> None:
         """Make an occurrence the context's innermost."""
-        if _MUST_HOLD:
-            _ = copy_context()
+        _ = _hold()
         self.current.set(occurrence)
 
 
@@ -234,23 +233,26 @@ class SectionBase:
             except (AttributeError, KeyError):  # the first in its thread, outside of everything, or of its name there
                 return self._enter_slowly()
             # A block is one writer's: `above` is never at home in that of a section which is bound to another.
-            if above.home is not here or row.run.ended or not here.opens:
+            if above.home is not here or row.run.ended:
                 return self._enter_slowly()
             scope = None
             if "asyncio.tasks" in _modules:  # else what is at home here has no other scope
                 scope = current_task()
                 if above.scope is not scope:
                     return self._enter_slowly()
+            try:
+                entry = here.opens.pop()
+            except IndexError:  # no room: it grows
+                return self._enter_slowly()
             occurrence = Occurrence()
             occurrence.above = above
             occurrence.row = row
             occurrence.scope = scope
             occurrence.home = here
             occurrence.section = self
-            occurrence.entry = entry = here.opens.pop()
+            occurrence.entry = entry
             occurrence.span = span = _next_span()
-            if _MUST_HOLD:
-                _ = copy_context()
+            _ = _hold()
             _set_innermost(occurrence)
             occurrence.started = started = monotonic_ns()
             _write_open(_data, entry * 8, started, parent.reference, span, above.span)
@@ -276,13 +278,12 @@ class SectionBase:
             self._close(opened, error)
 
     def __enter__(self) -> "Self":
-        caller = _frame(1)
-        code = caller.f_code
-        if code is not self.code:  # as a rule there is one
-            if code.co_flags & _GENERATOR:
+        if _frame(1).f_code is not self.code:  # as a rule there is one
+            caller = _frame(1)
+            if caller.f_code.co_flags & _GENERATOR:
                 self._enter_held(caller)
                 return self
-            self.code = code
+            self.code = caller.f_code
         self.enter()
         return self
 
@@ -309,8 +310,7 @@ class SectionBase:
             return
         try:
             opened.home = opened.section = None
-            if _MUST_HOLD:
-                _ = copy_context()
+            _ = _hold()
             _set_innermost(above)
             words = _words
             node = row.offset

@@ -21,6 +21,7 @@ _COMMANDS = {
     "data": "List, read, write and delete files of the platform.",
     "demo": "See it all: build, call, profile, scrape and kill a real algorithm.",
     "doctor": "Check access and settings of an algorithm one by one, and say what is wrong.",
+    "export": "Write a profile for speedscope, Chrome, Perfetto, pprof, as CSV or as Markdown.",
     "errors": "Show which calls of an algorithm failed in the last seven days, and why.",
     "keys": "Make, list and revoke the API keys of this machine's server.",
     "recover": "Find the profiles of programs that nobody watched, killed ones included.",

@@ -1,32 +1,26 @@
 """`algoprof report`: a saved profile or a flight file, for reading or for scripts."""
 
-import os
-import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import click
 
 from algoprof.cli.output import Output
 from algoprof.cli.printing import examples, in_json, printable
-from algoprof.errors import AlgoprofError, ProfileFileError
+from algoprof.cli.profile_files import read_file
+from algoprof.errors import AlgoprofError
 from algoprof.exporters.formats.collapsed import collapsed
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import name
 from algoprof.profiles.codec import to_json
 from algoprof.profiles.tree import Profile
-from algoprof.recorder import layout
 from algoprof.recorder.families import with_family
-from algoprof.recorder.reader import Flight, read
+from algoprof.recorder.reader import Flight
 
-_KINDS = "`Profile.save` and `algoprof demo` write profiles, and a process that uses algoprof writes a *.flight file"
 _EXAMPLES = examples(
     "algoprof report demo.algoprof",
     "algoprof report demo.algoprof --format collapsed --output stacks.txt",
 )
-_MAGIC = layout.MAGIC.to_bytes(8, sys.byteorder)
 
 
 @click.command(epilog=_EXAMPLES)
@@ -48,10 +42,11 @@ _MAGIC = layout.MAGIC.to_bytes(8, sys.byteorder)
 def command(file: Path, form: str, as_json: bool, output: Path | None) -> None:
     """Show a profile that was saved, or the flight file of a process that runs or was killed.
 
-    FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file.
+    FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file. `algoprof export`
+    writes it in the formats of other tools.
     """
     destination = Output(output)
-    found = _read(file)
+    found = _whole(file)
     if as_json or form == "json":
         destination.write(in_json(_as_json(found), indent=2) + "\n")
     elif form == "collapsed":
@@ -60,38 +55,10 @@ def command(file: Path, form: str, as_json: bool, output: Path | None) -> None:
         destination.write("\n".join(_texts(found)))
 
 
-def _read(file: Path) -> Profile | Flight:
-    """Read a file by what it holds, whatever its name is."""
-    shown = printable(str(file))
-    try:
-        kind = _kind(file)
-        return Profile.load(file) if kind == "profile" else with_family(file, read(file))
-    except ProfileFileError as error:
-        raise AlgoprofError(f"{error}; {_KINDS}") from error
-    except FileNotFoundError:
-        raise AlgoprofError(f"there is no file {shown}; {_KINDS}") from None
-    except PermissionError:
-        raise AlgoprofError(f"{shown} may not be read by this user: profiles are their owner's only") from None
-    except OSError as error:
-        raise AlgoprofError(f"{shown} cannot be read ({error.strerror or error})") from error
-
-
-def _kind(file: Path) -> Literal["profile", "flight"]:
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that nobody writes to would hold us up
-    try:
-        mode = os.fstat(handle).st_mode
-        if not stat.S_ISREG(mode):
-            raise ProfileFileError(file, "is a folder" if stat.S_ISDIR(mode) else "is no regular file")
-        first = os.read(handle, 1024)
-    finally:
-        os.close(handle)
-    if not first:
-        raise ProfileFileError(file, "is empty")
-    if first.lstrip().startswith(b"{"):
-        return "profile"
-    if first.startswith(_MAGIC) or not first.strip(b"\0"):  # zeros: killed while it was made, which `read` explains
-        return "flight"
-    raise ProfileFileError(file, "is neither a profile nor a flight file")
+def _whole(file: Path) -> Profile | Flight:
+    """Read a file, and what its process's workers have written beside it."""
+    found = read_file(file)
+    return found if isinstance(found, Profile) else with_family(file, found)
 
 
 def _as_json(found: Profile | Flight) -> dict[str, object]:

@@ -16,7 +16,7 @@ from algoprof.profiles.buckets import BUCKET_COUNT
 from algoprof.profiles.environment import Environment
 from algoprof.profiles.histogram import Histogram
 from algoprof.profiles.sample_tables import samples_from_json, samples_to_json
-from algoprof.profiles.tree import Node, Profile, Span
+from algoprof.profiles.tree import Attribute, Node, Profile, Span
 
 VERSION = 1
 MAX_BYTES = 64 * 1024 * 1024
@@ -24,6 +24,8 @@ MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 200
 """Nodes nested deeper than this are refused; the recorder folds at 128."""
 _LARGEST = 2**64
+_FLOAT = "float"
+_NOT_FINITE = ("nan", "inf", "-inf")
 
 
 def to_json(profile: Profile) -> dict[str, Any]:
@@ -92,7 +94,7 @@ def _fields_of(record: Profile | Node | Span | Environment) -> dict[str, Any]:
         elif isinstance(value, Environment):
             values[field.name] = _fields_of(value)
         elif isinstance(value, Mapping):
-            values[field.name] = dict(value)
+            values[field.name] = {name: _plain(attribute) for name, attribute in value.items()}
         elif value != field.default:
             values[field.name] = value
     required = {field.name for field in fields(record) if field.default is field.default_factory is MISSING}
@@ -142,13 +144,21 @@ def _histogram(data: list[object], where: str) -> Histogram:
     return Histogram(tuple(sorted(buckets)))
 
 
-def _attributes(data: dict[str, object], where: str) -> dict[str, str | int | float | bool]:
-    attributes: dict[str, str | int | float | bool] = {}
+def _attributes(data: dict[str, object], where: str) -> dict[str, Attribute]:
+    attributes: dict[str, Attribute] = {}
     for key, value in data.items():
-        if not isinstance(value, (str, int, float)):
-            raise ValueError(f"{where}: the attribute {key!r:.40} is {type(value).__name__}")  # noqa: TRY004
-        attributes[key] = value
+        if isinstance(value, (str, int, float)):
+            attributes[key] = value
+        elif isinstance(value, dict) and value.get(_FLOAT) in _NOT_FINITE:
+            attributes[key] = float(value[_FLOAT])
+        else:
+            raise ValueError(f"{where}: the attribute {key!r:.40} is {type(value).__name__}")
     return attributes
+
+
+def _plain(value: Attribute) -> Attribute | dict[str, str]:
+    """Return an attribute as JSON has it: it knows no NaN and no infinity."""
+    return {_FLOAT: str(value)} if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _checked(data: object, kind: type[Profile | Node | Span | Environment], where: str) -> dict[str, Any]:

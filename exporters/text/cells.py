@@ -59,14 +59,25 @@ def name(text: str, width: int) -> str:
     >>> name("two\nlines", 40), name("\x1b[2J", 40), name("a" * 50, 9)
     ('two\\nlines', '\\x1b[2J', 'aaa...aaa')
     """
-    shown = "".join(
-        character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character
-        for character in text[: 4 * width]  # escaped or not, the rest of a huge name is cut off below
-    )
+    shown = escaped(text[: 4 * width])  # escaped or not, the rest of a huge name is cut off below
     if len(text) <= 4 * width and displayed_width(shown) <= width:
         return shown
     half = max(1, (width - 3) // 2)
     return f"{_cut(shown, half)}...{_cut(shown[::-1], half)[::-1]}"
+
+
+def escaped(text: str) -> str:
+    r"""Return a text with what moves a cursor, turns text round or is not seen written as escapes.
+
+    >>> escaped("two\nlines"), escaped("a\u202eb"), escaped("na\u00efve")
+    ('two\\nlines', 'a\\u202eb', 'naïve')
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode() if unicodedata.category(character) in _HIDDEN else character
+        for character in text
+    )
 
 
 def displayed_width(text: str) -> int:

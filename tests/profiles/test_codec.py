@@ -1,6 +1,7 @@
 """Profiles as JSON: what goes in comes out, and whatever else comes in is refused with its place."""
 
 import json
+import math
 import pickle
 import stat
 import string
@@ -19,7 +20,7 @@ from algoprof.profiles.tree import Node, Span
 
 times = st.integers(0, 2**62)
 texts = st.text(max_size=30)
-attributes = st.dictionaries(texts, st.one_of(texts, st.integers(-(2**62), 2**62), st.booleans(), st.floats(0, 1)))
+attributes = st.dictionaries(texts, st.one_of(texts, st.integers(-(2**62), 2**62), st.booleans(), st.floats(allow_nan=False)))
 spans = st.builds(
     Span,
     kind=st.sampled_from(["first", "slowest", "failed", "open"]),
@@ -179,3 +180,11 @@ def test_a_file_too_large_is_not_read(tmp_path):
         file.truncate(codec.MAX_BYTES + 1)
     with pytest.raises(ProfileFileError, match="larger than"):
         Profile.load(path)
+
+
+def test_an_attribute_that_json_has_no_number_for_is_kept(tmp_path):
+    span = Span("first", 0, 1, span_id=1, attributes={"loss": float("nan"), "best": float("-inf")})
+    Profile("job", (Node("job", spans=(span,)),)).save(tmp_path / "run.algoprof")
+    (found,) = Profile.load(tmp_path / "run.algoprof").node("job").spans
+    assert math.isnan(found.attributes["loss"])
+    assert found.attributes["best"] == float("-inf")

@@ -82,5 +82,5 @@ def test_the_report_says_what_nothing_saw_before_the_kill():
 
 def test_what_a_function_is_called_cannot_break_a_line():
     evil = Frame("a;b\nc 7", "x\x1b[2J.py", 1)
-    assert collapsed([sampled(Sample(("job;1",), (evil,), 2))]) == "job:1;a:b c 7 (x [2J.py:1) 2\n"
+    assert collapsed([sampled(Sample(("job;1",), (evil,), 2))]) == r"job:1;a:b\nc 7 (x\x1b[2J.py:1) 2" + "\n"
     assert "\x1b" not in render(sampled(Sample(("job",), (evil,), 2)))

@@ -1,4 +1,4 @@
-"""The worker's own file, where no process is needed."""
+"""The worker's own files, where no process is needed."""
 
 import ast
 import json
@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from algoprof.server.hosting import bootstrap
+from algoprof.server.hosting import bootstrap, keeper
 
 
-def test_it_needs_nothing_but_the_standard_library():
-    tree = ast.parse(Path(bootstrap.__file__).read_text())
+@pytest.mark.parametrize("file", [keeper.__file__, bootstrap.__file__])
+def test_what_runs_in_the_algorithms_environment_needs_nothing_but_the_standard_library(file):
+    tree = ast.parse(Path(file).read_text())
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     imported |= {str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     assert {name.partition(".")[0] for name in imported} <= set(sys.stdlib_module_names)

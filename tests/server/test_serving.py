@@ -27,10 +27,13 @@ def run(*arguments, **options):
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, **options)
 
 
-def children(pid):
-    return [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
+def descendants(pid):
+    """Return the processes below one, each before those below itself."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def gone(pids, patience=5):
@@ -52,12 +55,12 @@ def test_a_signal_stops_it_with_all_it_started(serve, project, number):
     serving = serve(project("echo", ECHO))
     answers = []
     serving.call("local/echo", 0)
-    workers = children(serving.process.pid)
+    workers = descendants(serving.process.pid)
     scratch = scratch_of(serving.process.pid)
-    assert len(workers) == 1
+    assert len(workers) == 2  # the worker, and its keeper before it
     with_call = threading.Thread(target=lambda: answers.append(serving.post("local/echo", 50)))
     with_call.start()
-    while not _sleeps(workers[0]):
+    while not _sleeps(workers[1]):
         time.sleep(0.01)
     began = time.monotonic()
     assert serving.stop(number) == 0
@@ -78,7 +81,7 @@ def _sleeps(pid):
 def test_when_it_is_killed_its_workers_go_with_it_and_the_next_one_cleans_up(serve, project):
     serving = serve(project("echo", ECHO))
     serving.call("local/echo", 0)
-    workers, scratch = children(serving.process.pid), scratch_of(serving.process.pid)
+    workers, scratch = descendants(serving.process.pid), scratch_of(serving.process.pid)
     assert serving.stop(signal.SIGKILL) == -signal.SIGKILL
     assert gone(workers)
     assert scratch.exists()
@@ -111,7 +114,7 @@ def building(project, tmp_path):
     while not begun.exists() or not begun.read_text().endswith("\n"):
         assert process.poll() is None, (tmp_path / "stderr").read_text()
         time.sleep(0.01)
-    yield process, [*children(process.pid), *map(int, begun.read_text().split())]
+    yield process, [*descendants(process.pid), *map(int, begun.read_text().split())]
     process.kill()
     process.communicate(timeout=20)
 

@@ -7,7 +7,6 @@ installed. Arguments: the kind (`adk` or `apply`) and the module; the working di
 
 import base64
 import contextlib
-import ctypes
 import functools
 import importlib
 import json
@@ -34,7 +33,6 @@ _PID = os.getpid()  # another one is that of a process that the algorithm has fo
 
 def main() -> None:
     """Import the algorithm and serve requests until stdin ends."""
-    _die_with_the_server()
     kind, name = sys.argv[1:3]
     root = os.getcwd()  # noqa: PTH109  (pathlib would be one more import)
     _roots.append(root + os.sep)
@@ -197,17 +195,6 @@ def _contained(function: Any, answer_end: Callable[[BaseException], None]) -> An
         return result
 
     return call
-
-
-def _die_with_the_server() -> None:
-    """Ask Linux to kill this process when the server dies, however it dies."""
-    parent = int(os.environ.pop("ALGOPROF_SERVER_PID"))
-    try:
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    except (AttributeError, OSError):
-        return
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _private_stdin() -> TextIO:

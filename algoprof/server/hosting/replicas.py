@@ -12,7 +12,7 @@ from algoprof import control
 from algoprof.server.access.callers import Callers
 from algoprof.server.hosting.flights import profile_of, recorded_by
 from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
-from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Worker
+from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Unasked, Worker
 from algoprof.server.limits import Limits
 from algoprof.server.routes.insights import Insights
 
@@ -150,7 +150,8 @@ class Replicas:
             if self._stopping:
                 outcome.end = "stopped"
             else:
-                await self._run_on(self._rested(), job, outcome)
+                while not await self._run_on(self._rested(), job, outcome):
+                    pass
         return outcome
 
     async def release(self) -> None:
@@ -164,16 +165,22 @@ class Replicas:
         self._stopping = True
         await asyncio.gather(*(worker.kill() for worker in self._busy), self.release())
 
-    async def _run_on(self, worker: Worker | None, job: Job, outcome: Outcome) -> None:
-        """Run a job on a worker, a new one if there is none, which is then rested or killed."""
+    async def _run_on(self, worker: Worker | None, job: Job, outcome: Outcome) -> bool:
+        """Run a job on a worker, a new one if there is none, which is then rested or killed.
+
+        Returns:
+            False if the worker has not taken it: one that had rested.
+        """
         begun = time.monotonic()
-        worker = worker or Worker(self._program, self._directory, self._callers.admit())
+        worker = worker or self._started()
         worker.admitted.serve(job.algorithm, job.session, outcome.insights)
         self._busy.add(worker)
         sound = False
         try:
             await self._serve(worker, job, outcome, begun)
             sound = worker.alive and outcome.reply is not None and outcome.reply.sound
+        except Unasked:
+            return False
         finally:
             self._busy.discard(worker)
             worker.admitted.serve(job.algorithm)
@@ -181,6 +188,18 @@ class Replicas:
                 self._rest(worker)
             else:
                 await worker.kill()
+        return True
+
+    def _started(self) -> Worker:
+        """Start a worker. One that ends while it rests is then let go: somebody has killed it, or it has crashed."""
+
+        def ended(_: asyncio.Future[int]) -> None:
+            if worker in self._idle:
+                self._evict(worker)
+
+        worker = Worker(self._program, self._directory, self._callers.admit())
+        worker.exited.add_done_callback(ended)
+        return worker
 
     def _rest(self, worker: Worker) -> None:
         """Keep a worker for the next request, as long as it may be idle."""

@@ -1,4 +1,4 @@
-"""One worker: a process group that hosts an algorithm and answers one request at a time.
+"""One worker: a process that hosts an algorithm and answers one request at a time, and all that it has started.
 
 The pipe protocol is the platform's: a marker on stdout once loaded, JSON lines on stdin, each reply one JSON value on a
 FIFO. Reading rules, all learned the hard way: one reader per FIFO; read to its end, not to the end of the JSON; take
@@ -7,11 +7,14 @@ what is on stdout after the reply, without waiting.
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
 import subprocess
-import tempfile
+import sys
+import termios
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +24,7 @@ from algoprof import control
 from algoprof.errors import ServerError
 from algoprof.server.access import keys
 from algoprof.server.access.callers import Admitted
-from algoprof.server.hosting import bootstrap
+from algoprof.server.hosting import bootstrap, keeper
 from algoprof.server.hosting.output import Output
 
 ADDRESS = "ALGORITHMIA_API"
@@ -46,6 +49,10 @@ class Exited(Exception):  # noqa: N818  (an event, whose number is what counts)
         self.code = code
         why = f" ({signal.Signals(-code).name})" if code < 0 and -code in set(signal.Signals) else ""
         super().__init__(f"exited with code {code}{why}")
+
+
+class Unasked(Exception):  # noqa: N818  (an event)
+    """A worker that has answered before has ended, or closed its end of the pipe, before it read of this request."""
 
 
 class ReplyTooLarge(Exception):  # noqa: N818  (an event)
@@ -83,35 +90,38 @@ class Worker:
     def __init__(self, program: Program, directory: Path, admitted: Admitted) -> None:
         self._loop = asyncio.get_running_loop()
         self.admitted = admitted
-        self.directory = Path(tempfile.mkdtemp(dir=directory, prefix="worker-"))
+        self.directory = directory / f"worker-{uuid.uuid4().hex}"
         self.flights = self.directory / "flights"
-        self.flights.mkdir(mode=0o700)
         self.control_page = self.directory / "control"
         self._fifo = self.directory / "reply"
-        os.mkfifo(self._fifo, 0o600)
+        self._noted_pid = self.directory / "pid"
         try:
-            self._process = self._start(program)
+            self._process, self._pidfd = self._start(program)
         except OSError as error:
             admitted.end()
             shutil.rmtree(self.directory, ignore_errors=True)
             raise ServerError(f"no worker could be started: {error}") from error
         self.started: float | None = None
         """When the handing over of the request now running began, on the event loop's clock."""
-        self._exited: asyncio.Future[int] = self._loop.create_future()
+        self.exited: asyncio.Future[int] = self._loop.create_future()
+        """Done once it has ended, with all that it has started: the exit code, or minus the signal."""
+        self._answered = False
         self._output = Output(self._loop, _pipe(self._process.stdout), marker=bootstrap.READY)
         self._requests = _pipe(self._process.stdin)
-        self._pidfd = os.pidfd_open(self._process.pid)
         self._loop.add_reader(self._pidfd, self._on_exit)
 
     @property
     def pid(self) -> int:
-        """The process id, also that of its process group."""
-        return self._process.pid
+        """The process id of the algorithm, also that of its process group; 0 while it has not begun."""
+        try:
+            return int(self._noted_pid.read_text("ascii") or 0)
+        except FileNotFoundError:
+            return 0
 
     @property
     def alive(self) -> bool:
         """Whether it can take a request."""
-        return not self._exited.done()
+        return not self.exited.done()
 
     async def load(self, deadline: float) -> None:
         """Wait until the algorithm is loaded.
@@ -134,6 +144,7 @@ class Worker:
             TimeoutError: at the deadline. The worker must be killed then.
             Exited: if the process ends without a reply.
             ReplyTooLarge: if the reply is too long.
+            Unasked: if nothing of the request was read, so that another worker may have it.
         """
         self.started = None
         reply: asyncio.Future[bytes] = self._loop.create_future()
@@ -148,7 +159,10 @@ class Worker:
             except Exited:
                 reader.read(last=True)  # it may have replied with its last breath
                 if not reply.done():
+                    if self._answered and self._unread() == len(line):
+                        raise Unasked from None
                     raise
+            self._answered = True
             return reply.result(), self._loop.time() - started
         finally:
             self._loop.remove_reader(fifo)
@@ -163,20 +177,22 @@ class Worker:
         return self._output.take()
 
     async def halt(self) -> None:
-        """End the whole process group at once, stopped processes included; what it printed and recorded stays."""
-        if not self._exited.done():
-            self._kill_group()
-            await asyncio.wait({self._exited}, timeout=_DEATH_WAIT)
+        """End it and all that it has started at once, stopped processes too; what it printed and recorded stays."""
+        for number in (signal.SIGTERM, signal.SIGKILL):  # the latter if its keeper does not get to it
+            if not self.exited.done():
+                os.kill(self._process.pid, number)  # not reaped yet, so the number is its own
+                os.kill(self._process.pid, signal.SIGCONT)
+                await asyncio.wait({self.exited}, timeout=_DEATH_WAIT)
 
     async def kill(self) -> None:
-        """End the whole process group at once and remove everything that belongs to the worker."""
+        """End it and all that it has started at once and remove everything that belongs to it."""
         await self.halt()
         self.close()
 
     async def end(self) -> None:
         """Let an idle worker end by itself, so that what it still has to deliver gets out; then kill."""
         self._close_requests()
-        await asyncio.wait({self._exited}, timeout=_GRACE)
+        await asyncio.wait({self.exited}, timeout=_GRACE)
         await self.kill()
 
     def close(self) -> None:
@@ -188,19 +204,24 @@ class Worker:
             self._process.stdout.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def _start(self, program: Program) -> subprocess.Popen[bytes]:
+    def _start(self, program: Program) -> tuple[subprocess.Popen[bytes], int]:
+        """Start the process and return it with a descriptor that tells of its end."""
+        self.flights.mkdir(mode=0o700, parents=True)
+        self.directory.chmod(0o700)
+        os.mkfifo(self._fifo, 0o600)
         environment = {
             **program.environment,
             ADDRESS: program.environment[ADDRESS] + self.admitted.path,
             keys.VARIABLE: self.admitted.key.text,
             "ALGOPROF_REPLY_FIFO": str(self._fifo),
-            "ALGOPROF_SERVER_PID": str(os.getpid()),
+            keeper.SERVER: str(os.getpid()),
+            keeper.WORKER: str(self._noted_pid),
             "ALGOPROF_FLIGHT_DIR": str(self.flights),
             control.VARIABLE: str(self.control_page),
         }
         options = ["-I", "-u", "-X", "utf8"]  # -u: what was printed before a kill is not lost
-        return subprocess.Popen(
-            [program.python, *options, bootstrap.__file__, program.kind, program.module],
+        process = subprocess.Popen(
+            [program.python, *options, keeper.__file__, bootstrap.__file__, program.kind, program.module],
             cwd=program.root,
             env=environment,
             stdin=subprocess.PIPE,
@@ -209,6 +230,12 @@ class Worker:
             bufsize=0,
             start_new_session=True,
         )
+        try:
+            return process, os.pidfd_open(process.pid)
+        except OSError:  # no descriptor is left
+            with process:
+                process.kill()
+            raise
 
     async def _send(self, line: bytes, deadline: float) -> None:
         rest = memoryview(line)
@@ -223,32 +250,41 @@ class Worker:
                 finally:
                     self._loop.remove_writer(self._requests)
             except BrokenPipeError:
+                if self._answered and len(rest) == len(line):
+                    raise Unasked from None  # it may live on, and never end
                 await self._first(self._loop.create_future(), deadline)  # it is about to be known how it ended
             else:
                 rest = rest[written:]
 
+    def _unread(self) -> int:
+        """Return how many bytes of the request nobody has read."""
+        return int.from_bytes(fcntl.ioctl(self._requests, termios.FIONREAD, bytes(4)), sys.byteorder)
+
     async def _first(self, event: asyncio.Future[Any], deadline: float) -> None:
         """Wait for an event, the process's end, or the deadline."""
         remaining = max(0.0, deadline - self._loop.time())
-        await asyncio.wait({event, self._exited}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({event, self.exited}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
         if event.done():
             return
-        if self._exited.done():
-            raise Exited(self._exited.result())
+        if self.exited.done():
+            raise Exited(self.exited.result())
         raise TimeoutError
 
     def _on_exit(self) -> None:
-        """Take the group along with its leader, while the leader's unreaped pid still guards the group's number."""
         self._loop.remove_reader(self._pidfd)
         os.close(self._pidfd)
-        self._kill_group()
         code = self._process.wait()
+        if code == -signal.SIGKILL:
+            self._kill_group()
         self._output.drain()
-        self._exited.set_result(code)
+        self.exited.set_result(code)
 
     def _kill_group(self) -> None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill what a keeper has left that was killed itself, apart from daemons: Linux has ended the worker by now."""
+        pid = self.pid
+        if pid:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
 
     def _close_requests(self) -> None:
         if self._process.stdin is not None:

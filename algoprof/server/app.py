@@ -1,13 +1,14 @@
 """The routes assembled, behind one door that asks for the key."""
 
 import contextlib
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from algoprof.server import envelopes
@@ -15,6 +16,7 @@ from algoprof.server.access import permissions
 from algoprof.server.access.callers import Callers
 from algoprof.server.data import routes as data_routes
 from algoprof.server.data.routes import Data
+from algoprof.server.description import document
 from algoprof.server.envelopes import Refusal, refused
 from algoprof.server.hosting.host import Host
 from algoprof.server.pages.routes import Pages
@@ -22,6 +24,8 @@ from algoprof.server.pages.visitors import Visitors
 from algoprof.server.routes import administration, calling, inputs, insights, management
 
 HEALTH = "/healthz"
+OPEN = {HEALTH, document.PATH}
+"""What is answered to strangers too."""
 _ADMINISTRATION = "/v1/admin/"
 
 
@@ -31,11 +35,12 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
     Args:
         host: what it hosts.
         data: the files that it keeps.
-        callers: who is let in; a request to `HEALTH` always is, and a worker's that reports insights.
+        callers: who is let in; a request to what is in `OPEN` always is, and a worker's that reports insights.
         visitors: who may look at the pages.
     """
     routes: list[BaseRoute] = [
         Route(HEALTH, management.health),
+        Route(document.PATH, document.describe),
         Route(insights.PATH, insights.report, methods=["POST"]),
         Route(f"{_ADMINISTRATION}executions", administration.executions),
         Route(f"{_ADMINISTRATION}reservations", administration.reservations),
@@ -85,7 +90,7 @@ class _Door:
             request = Request(scope, receive)
             request.state.reporter = reporter
             try:
-                if path != HEALTH and not (reporter is not None and path == insights.PATH):
+                if path not in OPEN and not (reporter is not None and path == insights.PATH):
                     request.state.caller = self._callers.who(request.headers.get("authorization", ""))
                     permissions.require_kind(request, administration=path.startswith(_ADMINISTRATION))
             except Refusal as refusal:
@@ -104,8 +109,18 @@ async def _refusal(_: Request, refusal: Exception) -> Response:
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (for the type checker)
     await inputs.body(request)
-    message = f"{request.method} {request.url.path[:200]}: {error.detail}"
-    return refused(Refusal(error.status_code, envelopes.INVALID_REQUEST, message))
+    message = f"{request.method[:20]} {request.url.path[:200]}: {error.detail}"
+    allowed = _methods(request) if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else ()
+    return refused(Refusal(error.status_code, envelopes.INVALID_REQUEST, message, allowed=allowed))
+
+
+def _methods(request: Request) -> set[str]:
+    """Return the methods in which a path may be asked: each may have a route of its own."""
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return found
 
 
 async def _crash(_: Request, _error: Exception) -> Response:

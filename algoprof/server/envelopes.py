@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.responses import Response
@@ -33,13 +34,23 @@ class Refusal(Exception):  # noqa: N818  (an answer rather than an error of ours
         code: the platform's error code.
         message: one sentence that says what to do.
         retry_after: seconds after which it may be asked again; None if that helps nothing.
+        allowed: the methods in which it may be asked instead; none if that helps nothing.
     """
 
-    def __init__(self, status: int, code: int, message: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: int,
+        message: str,
+        *,
+        retry_after: int | None = None,
+        allowed: Iterable[str] = (),
+    ) -> None:
         self.status = status
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.allowed = sorted(allowed)
         super().__init__(message)
 
 
@@ -65,6 +76,8 @@ def refused(refusal: Refusal) -> Json:
     headers = {"X-Error-Message": _UNFIT.sub("?", refusal.message)}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
+    if refusal.allowed:
+        headers["Allow"] = ", ".join(refusal.allowed)
     return Json({"error": error}, status_code=refusal.status, headers=headers)
 
 

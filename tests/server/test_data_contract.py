@@ -150,16 +150,10 @@ def test_hosted_data_lists_the_collections(api, collection):
         (("POST", ".my", {"json": {"name": "x", "acl": {"read": ["user://demo"]}}}), "acl is "),
         (("POST", ".my", {"json": {"name": "x", "acl": {"read": [["user://*"]]}}}), "acl is "),
         (("POST", ".my", {"json": {"name": "contract"}}), "data://.my/contract exists already"),
-        (("POST", "", {"json": {"name": "x"}}), "folders are made in a user's folder"),
-        (("POST", ".my/contract", {"json": {"name": "x"}}), "POST makes a collection"),
         (("PATCH", ".my/contract", {"json": {}}), "acl is "),
         (("PATCH", ".my/contract", {"json": {"acl": {"read": ["user://*", "x"]}}}), "acl is "),
-        (("PATCH", ".my", {"json": {"acl": {"read": []}}}), "PATCH sets the ACL of a collection"),
-        (("PATCH", ".algo/demo/X/perm", {"json": {"acl": {"read": []}}}), "has no ACL of its own"),
-        (("PUT", ".my/contract", {"data": b"x"}), "PUT writes a file"),
         (("PUT", ".my/contract/f", {"data": b"x", "headers": {"Content-Encoding": "gzip"}}), "send it whole and plain"),
         (("PUT", ".my/contract/f", {"data": b"x", "headers": {"Content-Range": "bytes 0-0/9"}}), "send it whole"),
-        (("DELETE", ".my", {}), "DELETE deletes a file or a collection"),
         (("GET", ".my/contract?marker=%21", {}), "the marker '!' is none of this server's"),
         (("GET", ".my/contract?marker=/w==", {}), "is none of this server's"),
     ],
@@ -171,6 +165,25 @@ def test_what_cannot_be_done_is_said(api, collection, asked, message):
     assert message in told(answer)
     assert "Evil" not in answer.headers
     assert collection in (".my/" + folder["name"] for folder in api("GET", ".my").json()["folders"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "", "GET, HEAD"),
+        ("POST", ".my/contract", "DELETE, GET, HEAD, PATCH"),
+        ("POST", ".my/contract/f", "DELETE, GET, HEAD, PUT"),
+        ("POST", ".algo/demo/X", "GET, HEAD"),
+        ("PATCH", ".my", "GET, HEAD, POST"),
+        ("PATCH", ".algo/demo/X/perm", "DELETE, GET, HEAD"),
+        ("PUT", ".my/contract", "DELETE, GET, HEAD, PATCH"),
+        ("DELETE", ".my", "GET, HEAD, POST"),
+    ],
+)
+def test_a_method_that_is_for_something_else_is_told_with_those_that_are_not(api, collection, method, path, allowed):
+    answer = api(method, path, json={"name": "x", "acl": {"read": []}})
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+    assert f"; {method} " in told(answer)
 
 
 def test_what_is_not_there_is_a_404(api):

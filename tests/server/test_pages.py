@@ -108,8 +108,9 @@ def test_the_overview_tells_of_algorithms_builds_queue_and_runs(server, browse):
     assert path in page.links
     assert "Idle workers" in page.text
     assert [path for path in page.links if not path.startswith("#")]
-    for link in sorted({link for link in page.links if link.startswith("/")}):
+    for link in sorted({link for link in page.links if link.startswith("/")} - {"/openapi.json"}):
         browse(link)
+    assert server.get("/openapi.json").json()["openapi"] == "3.1.0"
 
 
 def test_the_page_of_an_algorithm_shows_versions_builds_errors_and_runs(server, browse):

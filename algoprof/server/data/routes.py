@@ -4,6 +4,7 @@ import contextlib
 import json
 import mimetypes
 import os
+import re
 import uuid
 from typing import Any
 
@@ -29,7 +30,16 @@ DEFAULT_READ = "algo://.my/*"
 
 _READ = ("", DEFAULT_READ, "user://*")  # nobody else, the owner's algorithms, everybody
 _SNIFFED = 64 * 1024
-_METHODS = ["GET", "PUT", "POST", "PATCH", "DELETE"]  # and HEAD, with GET
+_RANGE = re.compile(r"([0-9]{1,18})-([0-9]{0,18})|-[0-9]{1,18}")
+_METHODS = [
+    "GET",
+    "PUT",
+    "POST",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+]  # what each path takes of them, `_allowed` says
 
 
 class Data:
@@ -99,16 +109,16 @@ async def _answer(request: Request, data: Data, body: Body) -> Response:
             return await _get_folder(request, data, where)
         case "PUT", "file":
             return await _put(request, data, where, body)
-        case "POST", "folders":
+        case "POST", "folders" if "POST" in _allowed(where):
             return await _make(data, where, await _object(body))
-        case "PATCH", "files":
+        case "PATCH", "files" if "PATCH" in _allowed(where):
             return await _set_acl(data, where, await _object(body))
         case "DELETE", "file":
             await in_thread(data.folders.delete_file, where)
             return Json({"result": {"deleted": 1}})
         case "DELETE", "files":
             return await _delete_folder(request, data, where)
-    raise Refusal(400, INVALID_REQUEST, _misplaced(request.method, where))
+    raise Refusal(405, INVALID_REQUEST, _misplaced(request.method, where), allowed=_allowed(where))
 
 
 def _collection(data: Data, where: Place) -> dict[str, Any]:
@@ -133,6 +143,8 @@ async def _get_file(request: Request, data: Data, where: Place) -> Response:
         unless_sent.callback(os.close, file)
         etag = f'"{await in_thread(data.digests.of, file, known)}"'
         headers = {"ETag": etag, "X-Data-Type": "file", "X-Content-Type-Options": "nosniff"}
+        if not _is_range(request.headers.get("range", "")):
+            request.scope["headers"] = [each for each in request.scope["headers"] if each[0] != b"range"]
         if _has_already(request.headers.get("if-none-match", ""), etag):
             return Response(status_code=304, headers=headers)
         content = _Content(file, known, headers, await in_thread(_media_type, where.name, file))
@@ -143,6 +155,17 @@ async def _get_file(request: Request, data: Data, where: Place) -> Response:
 def _has_already(if_none_match: str, etag: str) -> bool:
     shown = [one.strip().removeprefix("W/") for one in if_none_match.split(",")]
     return etag in shown or "*" in shown
+
+
+def _is_range(header: str) -> bool:
+    """Whether a `Range` header can be meant; one that cannot is passed over, as its standard wants.
+
+    >>> _is_range("bytes=0-99, -5"), _is_range("bytes=9-5"), _is_range("lines=1-2")
+    (True, False, False)
+    """
+    unit, _, parts = header.partition("=")
+    found = [_RANGE.fullmatch(part.strip()) for part in parts.split(",")]
+    return unit == "bytes" and all(one and (not one[2] or int(one[1]) <= int(one[2])) for one in found)
 
 
 class _Content(FileResponse):
@@ -214,8 +237,6 @@ async def _make(data: Data, where: Place, asked: dict[str, Any]) -> Response:
     name = asked.get("name")
     if not isinstance(name, str):
         raise Refusal(400, INVALID_REQUEST, 'the folder has no name; send {"name": "COLLECTION"}')
-    if where.folders[0] != "user" or len(where.folders) == 1:
-        raise Refusal(400, INVALID_REQUEST, f"folders are made in a user's folder, such as data://.my, not {where.uri}")
     if not is_name(name):
         message = (
             f"{name[:40]!r} cannot be the name of a collection: it has a letter first, then letters, digits and"
@@ -229,8 +250,6 @@ async def _make(data: Data, where: Place, asked: dict[str, Any]) -> Response:
 
 
 async def _set_acl(data: Data, where: Place, asked: dict[str, Any]) -> Response:
-    if where.on_demand:
-        raise Refusal(400, INVALID_REQUEST, f"{where.uri} has no ACL of its own; a collection of a user has")
     read = _asked_read(asked)
     await in_thread(data.folders.require, where)
     data.store.set_acl("/".join(where.folders), read)
@@ -275,16 +294,26 @@ async def _object(body: Body) -> dict[str, Any]:
     return asked
 
 
+def _allowed(where: Place) -> list[str]:
+    """Return the methods that what a path names can be asked with."""
+    if where.kind == "file":
+        return ["GET", "HEAD", "PUT", "DELETE"]
+    if where.kind == "files":
+        return ["GET", "HEAD", "DELETE", *([] if where.on_demand else ["PATCH"])]
+    of_user = where.folders[0] == "user" and len(where.folders) == 2
+    return ["GET", "HEAD", *(["POST"] if of_user else [])]
+
+
 def _misplaced(method: str, where: Place) -> str:
     """Say what a method is for, as it is not for what the path names."""
     what = "a file" if where.kind == "file" else "a folder of files" if where.kind == "files" else "a folder of folders"
     does = {
         "PUT": "PUT writes a file: data://.my/COLLECTION/FILE",
-        "POST": "POST makes a collection, which holds files and no folders: send its name to data://.my",
-        "PATCH": "PATCH sets the ACL of a collection: data://.my/COLLECTION",
+        "POST": "POST makes a collection in a user's folder, and collections hold files alone: send its name to data://.my",
+        "PATCH": "PATCH sets the ACL of a user's collection: data://.my/COLLECTION",
         "DELETE": "DELETE deletes a file or a collection",
     }
-    return f"{where.uri} names {what}; {does[method]}"
+    return f"{where.uri} names {what}; {does.get(method, f'{method} does nothing here')}"
 
 
 def _media_type(name: str, file: int) -> str:

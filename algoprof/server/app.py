@@ -108,7 +108,8 @@ async def _refusal(_: Request, refusal: Exception) -> Response:
 
 async def _no_route(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (for the type checker)
-    await inputs.body(request)
+    with contextlib.suppress(Refusal):  # too large as well
+        await inputs.body(request)
     message = f"{request.method[:20]} {request.url.path[:200]}: {error.detail}"
     allowed = _methods(request) if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED else ()
     return refused(Refusal(error.status_code, envelopes.INVALID_REQUEST, message, allowed=allowed))

@@ -23,6 +23,7 @@ INVALID_MARKER = 5002
 INVALID_LIMIT = 5003
 INVALID_INPUT = 6001
 
+_LONGEST = 1000  # characters of a message in a header
 _UNFIT = re.compile(r"[^ -~]")  # for a header: what is not printable ASCII
 
 
@@ -73,7 +74,7 @@ def refused(refusal: Refusal) -> Json:
     The message is in a header as well: an answer to HEAD has no body.
     """
     error = {"id": str(uuid.uuid4()), "code": refusal.code, "message": refusal.message}
-    headers = {"X-Error-Message": _UNFIT.sub("?", refusal.message)}
+    headers = {"X-Error-Message": _UNFIT.sub("?", refusal.message[:_LONGEST])}
     if refusal.retry_after is not None:
         headers["Retry-After"] = str(refusal.retry_after)
     if refusal.allowed:
@@ -86,7 +87,7 @@ def no_such_algorithm(name: str, reason: str = "No such algorithm") -> Refusal:
 
     The official client's `exists()` greps the message for `No such algorithm`.
     """
-    return Refusal(404, NO_SUCH_ALGORITHM, f"algorithm algo://{name} not found ({reason})")
+    return Refusal(404, NO_SUCH_ALGORITHM, f"algorithm algo://{name[:200]} not found ({reason})")
 
 
 def succeeded(request_id: str, result: object, metadata: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from algoprof.errors import ProjectError, ServerError
+from algoprof.server import connections
 from algoprof.server.access import keyring, keys
 from algoprof.server.access.callers import Callers
 from algoprof.server.access.keyring import OWN, Keyring
@@ -131,6 +132,7 @@ async def _run(
         )
     )
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    watching = asyncio.create_task(connections.watch(server.server_state.connections))
     watcher = Watcher(directories if watched else ())
     building = asyncio.create_task(_build(directories, host, correctable=watcher.watches))
     ends: set[asyncio.Future[Any]] = {stopped, serving}
@@ -151,6 +153,7 @@ async def _run(
         await host.stop()
         server.should_exit = True
         await serving
+        watching.cancel()
 
 
 @contextlib.contextmanager

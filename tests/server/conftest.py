@@ -23,10 +23,16 @@ class Serving:
     """A running `algoprof serve`, once `wait` has returned."""
 
     def __init__(
-        self, data: Path, *directories: Path, env: dict[str, str] | None = None, options: Sequence[str] = ()
+        self,
+        data: Path,
+        *directories: Path,
+        env: dict[str, str] | None = None,
+        options: Sequence[str] = (),
+        before: str = "",
     ) -> None:
         self.data = data
-        command = [sys.executable, "-m", "algoprof", "serve"]
+        program = f"{before}\nfrom algoprof.cli.main import main\nmain()"  # `before` changes what it would wait for
+        command = [sys.executable, *(["-c", program] if before else ["-m", "algoprof"]), "serve"]
         self.errors = data.parent / f"{data.name}.stderr"
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from starlette.requests import Request
 
-from algoprof.server.data import bodies
-from algoprof.server.data.bodies import BLOCK, Body
+from algoprof.server import pace
+from algoprof.server.data.bodies import BLOCK, Body, in_thread
 from algoprof.server.envelopes import Refusal
 
 
@@ -38,8 +38,8 @@ def test_what_comes_is_gathered_into_blocks(sizes):
 
 
 def test_one_that_stops_coming_is_given_up(monkeypatch):
-    monkeypatch.setattr(bodies, "PATIENCE", 0.01)
-    with pytest.raises(Refusal, match="nothing more was sent") as refused:
+    monkeypatch.setattr(pace, "GRACE", 0.01)
+    with pytest.raises(Refusal, match="1 bytes were sent in 0 s, and then none in time") as refused:
         asyncio.run(blocks(body(piece(b"x"))))
     assert refused.value.status == 408
     asyncio.run(body(piece(b"x")).discard(100))  # the refusal that it follows is the one that counts
@@ -71,7 +71,7 @@ def test_work_in_a_thread_ends_before_what_it_uses_is_closed():
             asyncio.run_coroutine_threadsafe(go_on.wait(), loop).result()
             ended.append(True)
 
-        task = asyncio.create_task(bodies.in_thread(work))
+        task = asyncio.create_task(in_thread(work))
         await begun.wait()
         task.cancel()
         loop.call_soon(go_on.set)

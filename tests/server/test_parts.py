@@ -28,7 +28,6 @@ from algoprof.server.state.store import Store, Version
         b'{"error": "text"}',
         b'{"error": {}}',
         b'{"result": Infinity, "metadata": {"content_type": "json"}}',
-        b"[" * 100_000,
         b'{"result": "\xff", "metadata": {"content_type": "text"}}',
     ],
 )
@@ -37,6 +36,12 @@ def test_a_reply_that_is_none_ends_its_worker(raw):
     assert reply.error is not None
     assert reply.error["error_type"] == "SystemExit"
     assert not reply.sound
+
+
+def test_a_reply_that_is_too_deep_to_be_read_is_told_as_that_and_its_worker_goes_on():
+    reply = replies.parse(b'{"result": ' + b"[" * 100_000 + b"]" * 100_000 + b', "metadata": {"content_type": "json"}}')
+    assert reply == replies.TOO_DEEP
+    assert reply.sound
 
 
 def test_an_error_without_a_good_type_is_an_algorithm_error():

@@ -1,17 +1,17 @@
 """What is sent to be kept: taken in blocks, so that a large file needs no more memory than a small one."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
+from algoprof.server import pace
 from algoprof.server.envelopes import INVALID_REQUEST, Refusal
 
 BLOCK = 1024 * 1024
 """Bytes, at least, of each block but the last."""
-PATIENCE = 120.0
-"""Seconds in which something must come."""
 
 _DIGITS = 20  # of a length that is worth reading
 
@@ -27,6 +27,8 @@ class Body:
 
     def __init__(self, request: Request) -> None:
         self._chunks = request.stream()
+        self._received = 0
+        self._waited = 0.0  # seconds, for the sender alone and not for the disk
         self._asked_first = request.headers.get("expect", "").lower() == "100-continue"
         length = request.headers.get("content-length", "")
         self.length = int(length) if length.isdecimal() and len(length) < _DIGITS else None
@@ -36,7 +38,7 @@ class Body:
         """Yield what comes, to its end.
 
         Raises:
-            Refusal: if the sender has gone, or sends nothing more.
+            Refusal: if the sender has gone, or sends too slowly.
         """
         gathered = bytearray()
         while True:
@@ -65,15 +67,17 @@ class Body:
             return
 
     async def _next(self) -> bytes | None:
+        began = time.monotonic()
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(pace.seconds(self._received) - self._waited):
                 chunk = await anext(self._chunks, None)
         except ClientDisconnect:
             raise Refusal(400, INVALID_REQUEST, "the request ended before its body did") from None
         except TimeoutError:
-            message = f"nothing more was sent for {PATIENCE:g} s; send it again"
-            raise Refusal(408, INVALID_REQUEST, message) from None
+            raise pace.too_slow(self._received) from None
+        self._waited += time.monotonic() - began
         self._asked_first = False
+        self._received += len(chunk or b"")
         return chunk
 
 

@@ -187,7 +187,7 @@ class Host:
         found = versions.select(self.store.versions(algorithm), selector, commits)
         build = self.store.build(algorithm, found.build_id) if found else None
         if found is None or build is None:
-            message = f"algorithm algo://{algorithm.path}/{selector} not found (No such algorithm version)"
+            message = f"algorithm algo://{algorithm.path}/{selector[:80]} not found (No such algorithm version)"
             if selector == "latestPrivate":
                 message += ": every version that this server publishes is public"
             raise Refusal(404, VERSION_NOT_FOUND, message)

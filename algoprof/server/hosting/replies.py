@@ -36,6 +36,15 @@ TOO_LARGE = Reply(
 )
 """Stands for a reply that was not kept."""
 
+TOO_DEEP = Reply(
+    error={
+        "message": "the result is nested too deeply for JSON; make it flatter, or write it to a file, put that with the"
+        " data API (client.file('data://.algo/OWNER/ALGORITHM/temp/NAME').putFile(PATH)) and return its URI",
+        "error_type": "AlgorithmError",
+    }
+)
+"""Stands for a reply that has more levels than can be read."""
+
 
 def parse(raw: bytes) -> Reply:
     """Return what a worker wrote on its pipe.
@@ -47,7 +56,9 @@ def parse(raw: bytes) -> Reply:
     """
     try:
         value = json.loads(raw, parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        return TOO_DEEP
+    except ValueError as error:
         return _garbage(str(error))
     match value:
         case {"error": {"message": message, **others}}:

@@ -1,5 +1,6 @@
 """The pages: all algorithms, one of them, a build with its log, a run with its profile; and the form to sign in."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,12 @@ from urllib.parse import parse_qs
 import jinja2
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from algoprof.server import pace
 from algoprof.server.hosting.host import Host
 from algoprof.server.pages import shapes, wording
 from algoprof.server.pages.visitors import Visitors, comes_from_here, names_this_machine
@@ -168,10 +170,14 @@ async def static(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """Take a key from the form and go to the page that was asked for."""
     content = b""
-    async for chunk in request.stream():
-        content += chunk
-        if len(content) > _FORM:
-            return _sign_in_form("/", wrong=True)
+    try:
+        async with asyncio.timeout(pace.GRACE):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > _FORM:
+                    return _sign_in_form("/", wrong=True)
+    except (TimeoutError, ClientDisconnect):
+        return _sign_in_form("/", wrong=True)
     form = parse_qs(content.decode("ascii", "replace"))
     wanted = form.get("next", ["/"])[0]
     if not _WANTED.fullmatch(wanted):

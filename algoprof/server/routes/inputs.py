@@ -1,5 +1,6 @@
 """A request's options and input: read, checked, and put into the line that a worker gets."""
 
+import asyncio
 import base64
 import json
 import math
@@ -10,7 +11,7 @@ from typing import Literal, NoReturn
 
 from starlette.requests import ClientDisconnect, Request
 
-from algoprof.server import envelopes
+from algoprof.server import envelopes, pace
 from algoprof.server.envelopes import Refusal
 
 MAX_INPUT = 10 * 1024 * 1024
@@ -19,7 +20,7 @@ DEFAULT_TIMEOUT = 300.0
 MAX_TIMEOUT = 3000.0
 
 _PATIENCE = 10  # so many times the limit is read before the connection is cut
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _TEXT_TYPES = ("text/plain", "application/text")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(-[\x21-\x7e]*)?"
@@ -89,17 +90,22 @@ async def body(request: Request) -> bytes:
     """Read a request's body to its end, also where it is refused: an answer before that breaks the connection.
 
     Raises:
-        Refusal: if it is too large, or its sender has gone.
+        Refusal: if it is too large, comes too slowly, or its sender has gone.
     """
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= MAX_INPUT:
-                chunks.append(chunk)
-            elif size > _PATIENCE * MAX_INPUT:
-                break
+        async with asyncio.timeout(pace.seconds(0)) as limit:
+            began = asyncio.get_running_loop().time()
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size <= MAX_INPUT:
+                    chunks.append(chunk)
+                elif size > _PATIENCE * MAX_INPUT:
+                    break
+                limit.reschedule(began + pace.seconds(size))
+    except TimeoutError:
+        raise pace.too_slow(size) from None
     except ClientDisconnect:
         raise Refusal(400, envelopes.INVALID_REQUEST, "the request ended before its body did") from None
     if size > MAX_INPUT:

@@ -47,6 +47,14 @@ _EXAMPLES = examples("algoprof serve ./routes", "algoprof serve ./routes ./hello
 )
 @click.option("--watch", is_flag=True, help="Build a folder anew when a file in it changes, and serve the new version.")
 @click.option(
+    "--keep",
+    metavar="BUILDS",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="The newest builds of an algorithm whose files are kept, besides versions published on request.",
+)
+@click.option(
     "--idle",
     metavar="SECONDS",
     type=click.FloatRange(0, 1e6),
@@ -81,6 +89,7 @@ def command(
     replicas: int,
     max_file: int,
     watch: bool,
+    keep: int,
     idle: float,
     sessions: int,
     jobs: int | None,
@@ -102,7 +111,7 @@ def command(
         lifeline.hold(parent)
     data = (data or data_directory()).absolute()
     try:
-        limits = Limits(replicas=replicas, sessions=sessions, jobs=jobs, idle=idle)
+        limits = Limits(replicas=replicas, sessions=sessions, jobs=jobs, idle=idle, builds=keep)
         return serve(
             directories,
             host=host,

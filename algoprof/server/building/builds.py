@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import BinaryIO
@@ -18,7 +18,7 @@ from algoprof.calls.diagnosis import Reason, diagnose
 from algoprof.errors import ProjectError, ServerError
 from algoprof.profiles import builds as told
 from algoprof.server import lifeline
-from algoprof.server.building import projects, snapshots, wheel
+from algoprof.server.building import projects, pruning, snapshots, wheel
 from algoprof.server.state.store import Algorithm, Build, Store, Version
 
 _TAIL = 15  # lines of a failed build's log that are shown
@@ -44,9 +44,11 @@ class Builder:
 
     def __init__(self, data: Path, store: Store, say: Callable[[str], None]) -> None:
         self._data = data
+        self._environments = data / pruning.ENVIRONMENTS
         self._store = store
         self._say = say
         self._one_at_a_time = asyncio.Lock()
+        self._wheel = ""  # the name of the one that builds install now
         for build in store.fail_unfinished():
             with contextlib.suppress(OSError), _appended(self.log(build)) as log:
                 _note(log, f"\n{CUT_SHORT}")
@@ -72,9 +74,33 @@ class Builder:
                 where = error.filename or self._data
                 raise ProjectError(project.path, f"cannot be built: {where}: {error.strerror or error}") from error
 
+    async def prune(self, needed: Callable[[], Iterable[Build]]) -> None:
+        """Remove the files that builds have left, but for those of some builds.
+
+        Args:
+            needed: returns these. It is asked when no build runs, and what is unneeded is gone before it is again.
+
+        Raises:
+            OSError: if something cannot be removed.
+        """
+        async with self._one_at_a_time:
+            builds = list(needed())
+            removed = pruning.set_aside(self._data, pruning.SNAPSHOTS, {build.content for build in builds})
+            removed += pruning.set_aside(self._data, pruning.ENVIRONMENTS, {build.environment for build in builds})
+            if self._wheel:
+                pruning.set_aside(self._data, pruning.WHEELS, {self._wheel})
+        await asyncio.to_thread(pruning.empty, self._data)
+        if removed:
+            self._say(f"removed {removed} snapshots and environments of old builds")
+
+    def has(self, build: Build) -> bool:
+        """Whether a build's files are there, so that a worker can run it."""
+        return self.root(build).is_dir() and (self._environments / build.environment / _FINISHED).exists()
+
     async def _compile(self, project: projects.Project) -> Build:
-        snapshot = await asyncio.to_thread(snapshots.take, project.path, self._data / "projects")
-        own_wheel = await asyncio.to_thread(wheel.build, self._data / "wheels")
+        snapshot = await asyncio.to_thread(snapshots.take, project.path, self._data / pruning.SNAPSHOTS)
+        own_wheel = await asyncio.to_thread(wheel.build, self._data / pruning.WHEELS)
+        self._wheel = own_wheel.parent.name
         requirements = snapshot.path / projects.REQUIREMENTS
         key = _environment_key(requirements, own_wheel, snapshot.content)
         algorithm = self._store.algorithm(project.owner, project.name)
@@ -116,11 +142,11 @@ class Builder:
 
     def python(self, build: Build) -> Path:
         """Return the Python interpreter of a build's environment."""
-        return self._data / "environments" / build.environment / "bin" / "python"
+        return self._environments / build.environment / "bin" / "python"
 
     def root(self, build: Build) -> Path:
         """Return the folder that a build's workers run in."""
-        return self._data / "projects" / build.content
+        return self._data / pruning.SNAPSHOTS / build.content
 
     def _unchanged(self, algorithm: Algorithm, content: str, key: str, project: projects.Project) -> Build | None:
         """Return the build of the newest version if it is what this would be."""
@@ -128,7 +154,7 @@ class Builder:
         build = self._store.build(algorithm, versions[0].build_id) if versions else None
         wanted = (content, key, project.kind, project.module)
         if build and (build.content, build.environment, build.kind, build.module) == wanted:
-            if not (self._data / "environments" / key / _FINISHED).exists():
+            if not (self._environments / key / _FINISHED).exists():
                 return None
             self._say(f"{project.algorithm}: unchanged since version {versions[0].semantic}")
             return build
@@ -141,7 +167,7 @@ class Builder:
 
     async def _environment(self, key: str, requirements: Path, own_wheel: Path, log: BinaryIO) -> str:
         """Make an environment unless it is there. Returns why it could not be made; empty if it could."""
-        directory = self._data / "environments" / key
+        directory = self._environments / key
         if (directory / _FINISHED).exists():
             _note(log, f"environment {key}: made before from the same requirements, used again")
             return ""
@@ -165,7 +191,7 @@ class Builder:
 
     def _remove_unfinished(self, key: str) -> None:
         """Remove what a build that failed has installed: on a full disk, that makes room for the next one."""
-        directory = self._data / "environments" / key
+        directory = self._environments / key
         if not (directory / _FINISHED).exists():
             shutil.rmtree(directory, ignore_errors=True)
 

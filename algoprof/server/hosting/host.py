@@ -98,8 +98,10 @@ class Host:
             version = await self.builder.build(project)
         except ProjectError:
             self._served.setdefault(algorithm.id, None)
+            await self.prune()
             raise
         await self._serve(algorithm, version)
+        await self.prune()
         return version
 
     def served_from(self, directory: Path) -> list[str]:
@@ -121,12 +123,33 @@ class Host:
             raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
         before = [build.id for build in self.store.builds(algorithm, limit=1)]
         try:
-            return await self.builder.compile(_same_project(directory, algorithm))
+            build = await self.builder.compile(_same_project(directory, algorithm))
         except ProjectError as failed:
             newest = self.store.builds(algorithm, limit=1)
             if newest and newest[0].id not in before:
                 return newest[0]  # it was built, and failed: its log says why
             raise Refusal(400, INVALID_REQUEST, str(failed)) from None
+        await self.prune()
+        return build
+
+    async def prune(self) -> None:
+        """Remove the files of old builds, unless they are served, in use, or those of a version that was asked for."""
+        try:
+            await self.builder.prune(self._needed)
+        except OSError as error:
+            self.say(f"files of old builds are not removed: {error}")
+
+    def _needed(self) -> list[Build]:
+        """Return the builds whose files are to stay, and forget the queues of all others, in which nobody is."""
+        needed: list[Build] = []
+        for algorithm in self.store.algorithms():
+            needed += self.store.lasting_builds(algorithm, self._limits.builds)
+            version = self._served.get(algorithm.id)
+            build = self.store.build(algorithm, version.build_id) if version else None
+            needed += [build] if build else []
+        kept = {(build.content, build.environment) for build in needed}
+        self._replicas = {key: (b, r) for key, (b, r) in self._replicas.items() if key in kept or r.in_use}
+        return [*needed, *(build for build, _ in self._replicas.values())]
 
     def publish(self, algorithm: Algorithm, part: Part) -> tuple[Version, Build]:
         """Publish the newest build that succeeded.
@@ -143,7 +166,7 @@ class Host:
         if known is not None and known.content == build.content:
             message = f"build {build.id} is published already, as version {known.semantic}; compile what is new first"
             raise Refusal(400, ALREADY_PUBLISHED, message)
-        self._served[algorithm.id] = version = self.store.publish(build, part)
+        self._served[algorithm.id] = version = self.store.publish(build, part, asked=True)
         return version, build
 
     def algorithm(self, name: str) -> Algorithm:
@@ -190,6 +213,12 @@ class Host:
             message = f"algorithm algo://{algorithm.path}/{selector[:80]} not found (No such algorithm version)"
             if selector == "latestPrivate":
                 message += ": every version that this server publishes is public"
+            raise Refusal(404, VERSION_NOT_FOUND, message)
+        if (build.content, build.environment) not in self._replicas and not self.builder.has(build):
+            message = (
+                f"algorithm algo://{algorithm.path}/{found.semantic} has no files any more (No such algorithm version):"
+                " --keep says how many builds keep theirs, besides versions that are published on request"
+            )
             raise Refusal(404, VERSION_NOT_FOUND, message)
         return found, build
 

@@ -128,6 +128,11 @@ class Replicas:
         """Workers that have nothing to do."""
         return len(self._idle)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether a call waits or runs, or a worker lives."""
+        return bool(self.queued or self._busy or self._idle or self._leaving)
+
     async def run(self, job: Job) -> Outcome:
         """Take a job through queue, load and run.
 

@@ -55,6 +55,9 @@ create table if not exists version (
     published_ms integer not null,
     unique (algorithm_id, major, minor, patch)
 );
+create table if not exists asked_version (
+    number integer primary key references version
+);
 create table if not exists error (
     number integer primary key autoincrement,
     algorithm_id text not null references algorithm,
@@ -256,7 +259,7 @@ class Store:
             [algorithm.id, 2**62 if below is None else below, limit],
         )
 
-    def publish(self, build: Build, part: Part = "patch") -> Version:
+    def publish(self, build: Build, part: Part = "patch", *, asked: bool = False) -> Version:
         """Give a built content the next version; if the newest version has that content, point that to this build.
 
         What goes back to an older version's content is a version of its own, as a commit that reverts others is.
@@ -264,6 +267,7 @@ class Store:
         Args:
             build: one that succeeded.
             part: the number that grows; those behind it begin at 0 again. The first version of all is 1.0.0.
+            asked: whether somebody has asked for it: its files are kept then, however many others there come to be.
         """
         newest = "where algorithm_id = ? order by major desc, minor desc, patch desc limit 1", [build.algorithm_id]
         last = next(iter(self._all(Version, *newest)), None)
@@ -276,11 +280,29 @@ class Store:
                 " values (?, ?, ?, ?, ?, ?, ?)",
                 [build.algorithm_id, *numbers, build.content, build.id, now_ms()],
             )
-        return self._all(Version, *newest)[0]
+        made = self._all(Version, *newest)[0]
+        if asked:
+            self._database.execute("insert or ignore into asked_version (number) values (?)", [made.number])
+        return made
 
     def versions(self, algorithm: Algorithm) -> list[Version]:
         """Return every version, newest first."""
         return self._all(Version, "where algorithm_id = ? order by major desc, minor desc, patch desc", [algorithm.id])
+
+    def lasting_builds(self, algorithm: Algorithm, newest: int) -> list[Build]:
+        """Return the builds whose files are kept: the newest that succeeded, and those of versions asked for.
+
+        Args:
+            algorithm: whose.
+            newest: how many of the former.
+        """
+        succeeded = self._all(
+            Build,
+            "where algorithm_id = ? and status = 'succeeded' order by number desc limit ?",
+            [algorithm.id, newest],
+        )
+        asked = "select build_id from version where algorithm_id = ? and number in (select number from asked_version)"
+        return succeeded + self._all(Build, f"where id in ({asked})", [algorithm.id])
 
     def record_error(
         self, algorithm: Algorithm, *, request_id: str, version: str, given: str, error: dict[str, str]

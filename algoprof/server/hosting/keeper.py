@@ -95,17 +95,21 @@ def _end_children() -> None:
 
 
 def _children() -> list[int]:
-    """Return this process's children."""
-    own, found = str(os.getpid()).encode(), []
-    for name in os.listdir("/proc"):  # noqa: PTH208
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:  # noqa: PTH123
-                    if file.read().rpartition(b")")[2].split()[1] == own:
-                        found.append(int(name))
-            except OSError:
-                continue  # it has ended
-    return found
+    """Return this process's children; where one ends meanwhile, perhaps not all of them."""
+    own = os.getpid()
+    try:
+        with open(f"/proc/{own}/task/{own}/children", "rb") as file:  # noqa: PTH123
+            return [int(pid) for pid in file.read().split()]
+    except OSError:  # a kernel without it
+        return [int(name) for name in os.listdir("/proc") if name.isdecimal() and _parent(name) == own]  # noqa: PTH208
+
+
+def _parent(pid: str) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            return int(file.read().rpartition(b")")[2].split()[1])
+    except OSError:  # it has ended
+        return 0
 
 
 def _end_as(code: int) -> NoReturn:

@@ -206,8 +206,8 @@ class Worker:
 
     def _start(self, program: Program) -> tuple[subprocess.Popen[bytes], int]:
         """Start the process and return it with a descriptor that tells of its end."""
-        self.flights.mkdir(mode=0o700, parents=True)
-        self.directory.chmod(0o700)
+        self.directory.mkdir(mode=0o700)
+        self.flights.mkdir(mode=0o700)
         os.mkfifo(self._fifo, 0o600)
         environment = {
             **program.environment,

@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -48,23 +49,30 @@ class Flight:
     seen_ns: int = 0
 
 
-def read(path: str | os.PathLike[str], *, at_ns: int | None = None) -> Flight:
+def read(path: str | os.PathLike[str], *, at_ns: int | None = None, copied: bool = False) -> Flight:
     """Read a flight file, or as much of one as its program has used: its end, which holds nothing, may be cut off.
 
     Args:
         path: the file, of a process that lives or is dead. Not the running process's own: see `own_flight`.
         at_ns: for a dead process, when it died, on the monotonic clock; else the last moment that the file knows of.
+        copied: whether to read copies of the file rather than to map it. Whoever may write it may cut it off at any
+            moment, and that kills a process which reads a mapped one.
 
     Raises:
         ProfileFileError: if it is no flight file, or of another version, or cut off.
         OSError: if it cannot be opened.
     """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0))
     try:
-        size = os.fstat(handle).st_size
+        status = os.fstat(handle)
+        size = status.st_size if stat.S_ISREG(status.st_mode) else 0  # a pipe would keep its reader waiting
         if size < at.SEGMENT_BYTES:
             raise ProfileFileError(path, "shorter than a flight file, so cut off or none")
         alive = is_locked(handle)
+        if copied:
+            before = _copy(handle) if alive else None
+            with memoryview(_copy(handle)) as view:
+                return read_view(view, alive=alive, path=path, at_ns=at_ns, before=before)
         whole = min(size, at.FILE_BYTES) // at.SEGMENT_BYTES * at.SEGMENT_BYTES
         with mmap.mmap(handle, whole, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
             return read_view(view, alive=alive, path=path, at_ns=at_ns)
@@ -80,10 +88,14 @@ def read_view(
     at_ns: int | None = None,
     serial: int | None = None,
     parts_only: bool = False,
+    before: bytes | None = None,
 ) -> Flight:
-    """Read a mapped flight file, or just the run of one serial, or just the parts of other processes' runs."""
+    """Read a mapped flight file, or just the run of one serial, or just the parts of other processes' runs.
+
+    Where the view is a copy of a living process's file, `before` is one that was made before it.
+    """
     with view.cast(at.WORD) as words:
-        if words[at.HEADER_MAGIC] != at.MAGIC:
+        if not words or words[at.HEADER_MAGIC] != at.MAGIC:
             raise ProfileFileError(path, "not a flight file, or one whose process died while it was made")
         if words[at.HEADER_VERSION] != at.VERSION:
             raise ProfileFileError(
@@ -94,7 +106,8 @@ def read_view(
             raise ProfileFileError(
                 path, f"cut off: {used - there} of the {used} segments that it uses are missing; copy it whole"
             )
-        return _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial, parts_only=parts_only).flight()
+        reading = _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial, parts_only=parts_only, before=before)
+        return reading.flight()
 
 
 def read_run(
@@ -112,6 +125,17 @@ def read_run(
     with view.cast(at.WORD) as words:
         reading = _Reading(view, words, alive=True, at_ns=None, serial=words[slot + at.RUN_SERIAL])
         return reading.run(slot * 8, [row * 8 for row in rows], names, sampled)
+
+
+def _copy(handle: int) -> bytes:
+    """Return what is used of an open flight file, in whole segments; nothing if it was cut off."""
+    first = os.pread(handle, at.SEGMENT_BYTES, 0)
+    if len(first) < at.SEGMENT_BYTES:
+        return b""
+    with memoryview(first) as view, view.cast(at.WORD) as words:
+        used = _segment_count(words)
+    found = os.pread(handle, used * at.SEGMENT_BYTES, 0)
+    return found[: len(found) // at.SEGMENT_BYTES * at.SEGMENT_BYTES]
 
 
 def _segment_count(words: memoryview) -> int:
@@ -165,8 +189,10 @@ class _Reading:
         at_ns: int | None,
         serial: int | None,
         parts_only: bool = False,
+        before: bytes | None = None,
     ) -> None:
         self._view = view
+        self._before = before
         self._words = words
         self._alive = alive
         self._names: list[tuple[str, str, int]] = [("", "", 0)]
@@ -219,7 +245,9 @@ class _Reading:
             rows = list(self._rows())
             opens = list(self._opens())
             stages = _stages(runs)
-            if not self._alive or (stages is not None and stages == _stages(self._runs())):
+            if not self._alive or self._before is not None:
+                break
+            if stages is not None and stages == _stages(self._runs()):
                 break
             time.sleep(_LOOK_SECONDS)  # the writer may have been interrupted in the middle of the adding
         return runs, rows, opens
@@ -345,6 +373,10 @@ class _Reading:
         if not self._alive:
             return _ROW.unpack_from(self._view, offset)
         words, sequence_at, end = self._words, offset // 8, offset + at.NODE_BYTES
+        if self._before is not None:  # equal in two copies that were made one after the other, so not torn in either
+            row = _ROW.unpack_from(self._view, offset)
+            whole = self._before[offset:end] == self._view[offset:end].tobytes()
+            return row if whole else (row[0] | 1, *row[1:])
         began = time.monotonic()
         give_up = began + min(_PATIENCE_SECONDS, self._patience)
         while True:

@@ -1,6 +1,7 @@
 """The profile of one request, out of the flight files that a worker and its children wrote."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from algoprof.errors import ProfileFileError
 
 if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
+
+_PATIENCE = 2.0  # seconds: an algorithm may fill its directory with files that take long to read
 
 
 def recorded_by(directory: Path) -> list[str]:
@@ -46,11 +49,12 @@ def profile_of(
     from algoprof.recorder.reader import read  # noqa: PLC0415
 
     every: list[Profile] = []
+    give_up = time.monotonic() + _PATIENCE
     for path in flight_files(directory):
-        if among is not None and path not in among:
+        if (among is not None and path not in among) or time.monotonic() > give_up:
             continue
         try:
-            flight = read(path, at_ns=died_ns)
+            flight = read(path, at_ns=died_ns, copied=True)
             if not flight.alive:
                 os.unlink(path)  # noqa: PTH108  (flight files are named by text)
         except (ProfileFileError, OSError):

@@ -296,7 +296,7 @@ def documented_commands() -> Iterator[tuple[str, list[str]]]:
         fenced = "\n".join(re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL))
         shown = re.findall(r"^(?:\$ )?((?:make|algoprof) .+)$", fenced, re.MULTILINE)
         for command in shown + re.findall(r"`((?:make|algoprof) [^`\n]+)`", text):
-            yield f"{page.relative_to(ROOT)}: {command}", command.partition("#")[0].split()
+            yield f"{page.relative_to(ROOT)}: {command}", re.split("[#|]", command)[0].split()
 
 
 def test_every_command_in_the_pages_exists():

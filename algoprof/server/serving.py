@@ -20,13 +20,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from algoprof.errors import ProjectError, ServerError
-from algoprof.server import connections
+from algoprof.server import connections, remnants
 from algoprof.server.access import keyring, keys
 from algoprof.server.access.callers import Callers
 from algoprof.server.access.keyring import OWN, Keyring
 from algoprof.server.app import application
 from algoprof.server.building import projects
-from algoprof.server.building.builds import Builder
+from algoprof.server.building.builds import Builder, temporary_folder
 from algoprof.server.building.watching import Watcher
 from algoprof.server.data.folders import Folders
 from algoprof.server.data.routes import DEFAULT_LIMIT, Data
@@ -34,7 +34,8 @@ from algoprof.server.hosting.host import Host, worker_environment
 from algoprof.server.limits import Limits
 from algoprof.server.pages.visitors import Visitors
 from algoprof.server.scratch import Scratch
-from algoprof.server.state.store import opened
+from algoprof.server.state import recovery
+from algoprof.server.state.store import Store, opened
 
 if TYPE_CHECKING:
     from algoprof.server.access.tokens import Issuer
@@ -92,16 +93,20 @@ def serve(
                 ring.own(found.key)
             with (
                 _bound(host, where) as listener,
-                contextlib.closing(Scratch()) as scratch,
+                contextlib.closing(Scratch(data)) as scratch,
                 opened(data) as store,
                 contextlib.closing(Folders(data / "files")) as folders,
             ):
                 callers = Callers(found, ring, issuer)
+                _recover(scratch, data, store)
                 hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, limits=limits)
                 visitors = Visitors(callers)
                 app = application(hosted, Data(folders, store, file_limit), callers, visitors)
                 announced = partial(_announced, found=found, ring=ring, data=data, visitors=visitors)
-                return asyncio.run(_run(directories, listener, app, hosted, announced, watched=watched))
+                try:
+                    return asyncio.run(_run(directories, listener, app, hosted, announced, watched=watched))
+                finally:
+                    recovery.recover(scratch.path, store)  # what there was no time to write
 
 
 async def _run(
@@ -222,9 +227,23 @@ def _data_directory(data: Path) -> Iterator[None]:
             raise ServerError(
                 f"another server uses {data}; stop it, or give this one its own with --data DIR"
             ) from None
+        for left in (data / "address", *data.glob(f"*{keys.UNFINISHED}")):  # of a server that was killed
+            left.unlink(missing_ok=True)
         yield
     finally:
         os.close(lock)
+
+
+def _recover(scratch: Scratch, data: Path, store: Store) -> None:
+    """End what servers of this data directory left running when they were killed, and keep what they left in memory."""
+    lost = 0
+    for left in scratch.left():
+        remnants.end(left)
+        lost += recovery.recover(left, store)
+    if temporary_folder(data).exists():
+        remnants.end(temporary_folder(data))
+    if lost:
+        _say(f"{lost} calls were under way when the server was killed; their runs are kept as lost")
 
 
 class _Where(NamedTuple):
@@ -269,7 +288,7 @@ def _is_loopback(where: _Where) -> bool:
 
 
 def _write_private(path: Path, text: str) -> None:
-    unfinished = path.with_suffix(".new")
+    unfinished = path.with_suffix(keys.UNFINISHED)
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text + "\n")
     unfinished.replace(path)

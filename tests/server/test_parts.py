@@ -1,6 +1,5 @@
-"""The server's small parts, each by itself: replies, versions, keys, snapshots, scratch, store."""
+"""The server's small parts, each by itself: replies, versions, keys, snapshots, store."""
 
-import fcntl
 import os
 import subprocess
 from itertools import pairwise
@@ -11,7 +10,6 @@ from algoprof.errors import ProjectError, ServerError
 from algoprof.server.access import keys
 from algoprof.server.building import snapshots, versions
 from algoprof.server.hosting import replies
-from algoprof.server.scratch import Scratch
 from algoprof.server.state.store import Store, Version
 
 
@@ -138,32 +136,6 @@ def test_a_folder_that_is_too_large_is_told(project, tmp_path, monkeypatch):
         snapshots.take(directory, tmp_path / "copies")
 
 
-def test_what_a_killed_server_left_is_removed_but_not_what_a_living_one_uses():
-    living = Scratch()
-    left = living.path.parent / f"{living.path.name}-left"
-    left.mkdir()
-    (left / "lock").touch()
-    another = Scratch()
-    try:
-        assert living.path.exists()
-        assert not left.exists()
-    finally:
-        living.close()
-        another.close()
-    assert not living.path.exists()
-
-
-def test_a_scratch_directory_that_is_being_made_is_left_alone():
-    making = Scratch()
-    (making.path / "lock").unlink()  # as it is before its owner has locked it
-    another = Scratch()
-    try:
-        assert making.path.exists()
-    finally:
-        another.close()
-        making.close()
-
-
 def begin(store, algorithm, content):
     return store.begin_build(algorithm, commit_sha="c" * 40, content=content, environment="e", kind="apply", module="m")
 
@@ -204,14 +176,3 @@ def test_the_error_log_is_bounded_and_takes_any_text(tmp_path):
     assert len(errors[0].error) <= 100_000
     assert len(errors[0].input) == 128
     store.close()
-
-
-def test_a_lock_is_held_for_the_scratch_directory():
-    scratch = Scratch()
-    handle = os.open(scratch.path / "lock", os.O_RDWR)
-    try:
-        with pytest.raises(BlockingIOError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    finally:
-        os.close(handle)
-        scratch.close()

@@ -1,8 +1,7 @@
-"""The runs that a server keeps: bounded, damaged ones told apart, written after the answer, there after a kill."""
+"""The runs that a server keeps: bounded, damaged ones told apart, written after the answer."""
 
 import asyncio
 import sqlite3
-import time
 import zlib
 from dataclasses import replace
 
@@ -75,46 +74,34 @@ def test_a_damaged_profile_is_none(store, run, data):
     assert store.runs.profile("req-0") is None
 
 
-async def test_what_cannot_be_read_any_more_is_kept_without_a_profile(store, run):
+async def test_what_cannot_be_read_any_more_is_kept_without_a_profile(store, run, tmp_path):
     def gone() -> Profile:
         raise ProfileFileError("there", "is gone")
 
-    keeper = Keeper(store.path, pytest.fail)
-    keeper.keep(run, gone)
+    keeper = Keeper(store.path, tmp_path / "runs", pytest.fail)
+    keeper.keep(keeper.begin(run, 0), run, recorded=gone)
     await keeper.close()
     assert store.runs.find("req-0") == run
     assert store.runs.profile("req-0") is None
 
 
-async def test_under_a_burst_every_run_is_kept_and_the_first_with_their_profiles(store, run):
-    keeper = Keeper(store.path, pytest.fail)
+async def test_under_a_burst_every_run_is_kept_and_the_first_with_their_profiles(store, run, tmp_path):
+    keeper = Keeper(store.path, tmp_path / "runs", pytest.fail)
     for one, _ in numbered(run, 200):
-        keeper.keep(one, lambda: PROFILE)
+        keeper.keep(keeper.begin(one, 0), one, recorded=lambda: PROFILE)
     await keeper.close()
     assert len(store.runs.newest(1000)) == 200
     assert store.runs.profile("req-0") == PROFILE
     assert store.runs.profile("req-199") is None
 
 
-async def test_a_database_that_fails_is_told_once_and_calls_go_on(store, run):
+async def test_a_database_that_fails_is_told_once_and_calls_go_on(store, run, tmp_path):
     said = []
-    keeper = Keeper(store.path, said.append)
+    keeper = Keeper(store.path, tmp_path / "runs", said.append)
     for _ in range(3):  # the same request twice cannot be
-        keeper.keep(run, None)
+        keeper.keep(keeper.begin(run, 0), run)
         await keeper.close()
         await asyncio.sleep(0)
     assert len(said) == 1
     assert "runs are not kept" in said[0]
-
-
-def test_runs_are_there_after_a_kill(serve, project):
-    directory = project("kept", {"main.py": "def apply(input):\n    return input\n"})
-    serving = serve(directory)
-    path = f"/runs/{serving.call('local/kept', 'before')['request_id']}"
-    deadline = time.monotonic() + 30
-    while serving.get(path).status_code == 404:
-        assert time.monotonic() < deadline
-    serving.stop(9)
-    again = serve(directory, data=serving.data)
-    assert "before" in again.get(path).text
-    assert again.get("/").text.count(path) == 1
+    assert list((tmp_path / "runs").iterdir()) == []

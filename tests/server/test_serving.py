@@ -47,7 +47,7 @@ def gone(pids, patience=5):
 
 def scratch_of(pid):
     opened = [entry.readlink() for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    return next(path.parent for path in opened if "algoprof-serve-" in str(path))
+    return next(path.parent for path in opened if "algoprof-server-" in str(path))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -85,7 +85,7 @@ def test_when_it_is_killed_its_workers_go_with_it_and_the_next_one_cleans_up(ser
     assert serving.stop(signal.SIGKILL) == -signal.SIGKILL
     assert gone(workers)
     assert scratch.exists()
-    assert serve(project("echo", ECHO)).call("local/echo", 0)["result"] == 0
+    assert serve(project("echo", ECHO), data=serving.data).call("local/echo", 0)["result"] == 0
     assert not scratch.exists()
 
 

@@ -18,6 +18,9 @@ from algoprof.errors import ServerError
 VARIABLE = "ALGORITHMIA_API_KEY"
 """The environment variable that overrides the kept key."""
 
+UNFINISHED = ".new"
+"""The suffix of a file in a data directory that is being written."""
+
 _LETTERS = string.ascii_letters + string.digits
 _LENGTH = 43  # of 62 letters: 256 bits
 _SCHEMES = ("Simple ", "Bearer ")
@@ -97,10 +100,12 @@ def find(data: Path) -> KeyFound:
 
 
 def keep(key: Key, data: Path) -> Path:
-    """Write a new key into a data directory, for this user's eyes only, and return the file."""
+    """Write a new key into a data directory, for this user's eyes only, whole or not at all, and return the file."""
     path = file(data)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as kept:
+    unfinished = path.with_suffix(UNFINISHED)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as kept:
         kept.write(key.text + "\n")
+    unfinished.replace(path)
     return path
 
 

@@ -28,6 +28,11 @@ CUT_SHORT = "the server ended in the middle of this build; `algoprof serve` buil
 """The last line of the log of a build whose server was killed."""
 
 
+def temporary_folder(data: Path) -> Path:
+    """Return where builds have their temporary files; the environment of all that they start names it."""
+    return data / "temporary"
+
+
 def log_path(data: Path, build: Build) -> Path:
     """Return where below a data directory the log of a build is."""
     return data / "logs" / f"{build.id}.log"
@@ -52,6 +57,7 @@ class Builder:
         for build in store.fail_unfinished():
             with contextlib.suppress(OSError), _appended(self.log(build)) as log:
                 _note(log, f"\n{CUT_SHORT}")
+        self._remove_what_was_cut_short()
 
     async def build(self, project: projects.Project) -> Version:
         """Build a project as it is now and return its version; a project built before is not built again.
@@ -195,6 +201,14 @@ class Builder:
         if not (directory / _FINISHED).exists():
             shutil.rmtree(directory, ignore_errors=True)
 
+    def _remove_what_was_cut_short(self) -> None:
+        """Remove what a server that was killed has left half-made."""
+        shutil.rmtree(temporary_folder(self._data), ignore_errors=True)
+        snapshots.remove_unfinished(self._data / "projects")
+        wheel.remove_unfinished(self._data / "wheels")
+        for environment in (self._data / "environments").glob("*"):
+            self._remove_unfinished(environment.name)
+
     async def _install(self, environment: Path, requirements: Path, own_wheel: Path, log: BinaryIO) -> int:
         if find_spec("pip") is None:
             raise ServerError(
@@ -219,8 +233,7 @@ class Builder:
         """Run a command, its output going to the log; it ends when this is cancelled, and when the server is killed."""
         _note(log, f"$ {' '.join(command)}")
         environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
-        temporary = self._data / "temporary"
-        shutil.rmtree(temporary, ignore_errors=True)  # of a server that was killed
+        temporary = temporary_folder(self._data)
         temporary.mkdir(mode=0o700)
         try:
             process = await asyncio.create_subprocess_exec(

@@ -60,6 +60,13 @@ def build(directory: Path) -> Path:
     return wheel
 
 
+def remove_unfinished(directory: Path) -> None:
+    """Remove the wheels below a directory whose writing was cut off; others may be writing there."""
+    for left in directory.glob("*/*"):
+        if left.suffix[1:].isdecimal() and not Path("/proc", left.suffix[1:]).exists():
+            left.unlink(missing_ok=True)
+
+
 def _package_files(package: Path) -> list[tuple[str, Path]]:
     """Return the package's files with their names in it; the symlink `exporters` counts as a folder."""
     found = []

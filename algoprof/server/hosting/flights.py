@@ -1,7 +1,9 @@
 """The profile of one request, out of the flight files that a worker and its children wrote."""
 
 import os
+import shutil
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,16 +17,35 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0  # seconds: an algorithm may fill its directory with files that take long to read
 
 
-def recorded_by(directory: Path) -> list[str]:
-    """Return the files in which a worker and its children recorded; none if the worker has been removed meanwhile.
+FOLDER = "flights"
+"""Where a worker and its children record, in the worker's directory."""
+
+
+class Flights:
+    """The flight files of a worker and its children. They go when the worker has gone and nobody is to read them.
 
     Args:
-        directory: the worker's flight directory.
+        directory: the worker's, made here, which goes with them.
     """
-    try:
-        return [str(directory / name) for name in os.listdir(directory)]  # noqa: PTH208  (they are named by text)
-    except FileNotFoundError:
-        return []
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / FOLDER
+        weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
+        directory.mkdir(mode=0o700)
+        self.path.mkdir(mode=0o700)
+
+    def names(self) -> list[str]:
+        """Return the files that are there now; none if the algorithm has removed them."""
+        try:
+            return [str(self.path / name) for name in os.listdir(self.path)]  # noqa: PTH208  (they are named by text)
+        except OSError:
+            return []
+
+    def profile(
+        self, request_id: str, pid: int, died_ns: int | None = None, *, among: Sequence[str] | None = None
+    ) -> "Profile | None":
+        """Return the profile of a request; see `profile_of`."""
+        return profile_of(self.path, request_id, pid, died_ns, among=among)
 
 
 def profile_of(
@@ -32,9 +53,8 @@ def profile_of(
 ) -> "Profile | None":
     """Return the profile of a request, or None if the algorithm recorded nothing for it.
 
-    What its children recorded of its run is part of it. Where several processes recorded runs of the request, the roots
-    of the others stand beside the worker's own.
-    The files of processes that have died are removed: what they hold belongs to this request or to an earlier one.
+    As long as the worker lives, the files of children that have died are removed: what they hold belongs to this
+    request or to an earlier one.
 
     Args:
         directory: the worker's flight directory.
@@ -43,9 +63,23 @@ def profile_of(
         died_ns: when it was killed, on the monotonic clock; None if it lives.
         among: only these of its files are read: those that were there before its worker went on to the next request.
     """
-    from algoprof.profiles.merging import merge_nodes  # noqa: PLC0415  (only where a profile is wanted)
-    from algoprof.recorder.directory import flight_files  # noqa: PLC0415
-    from algoprof.recorder.families import with_workers  # noqa: PLC0415
+    return of_request(
+        runs_in(directory, died_ns, among=among, leader=pid if died_ns is None else None), request_id, pid
+    )
+
+
+def runs_in(
+    directory: Path, died_ns: int | None = None, *, among: Sequence[str] | None = None, leader: int | None = None
+) -> "Sequence[Profile]":
+    """Return all runs that a worker and its children recorded.
+
+    Args:
+        directory: the worker's flight directory.
+        died_ns: when it was killed, on the monotonic clock; None if it lives, or nobody knows.
+        among: only these of its files are read; all if it is None.
+        leader: the worker's process, to have the files of others that have died removed.
+    """
+    from algoprof.recorder.directory import flight_files  # noqa: PLC0415  (only where a profile is wanted)
     from algoprof.recorder.reader import read  # noqa: PLC0415
 
     every: list[Profile] = []
@@ -55,11 +89,28 @@ def profile_of(
             continue
         try:
             flight = read(path, at_ns=died_ns, copied=True)
-            if not flight.alive:
+            if leader is not None and flight.pid != leader and not flight.alive:
                 os.unlink(path)  # noqa: PTH108  (flight files are named by text)
         except (ProfileFileError, OSError):
             continue  # half-made, or just gone
         every.extend(flight.runs)
+    return every
+
+
+def of_request(every: "Sequence[Profile]", request_id: str, pid: int) -> "Profile | None":
+    """Return the profile of a request among all runs that a worker and its children recorded; None if there is none.
+
+    What its children recorded of its run is part of it. Where several processes recorded runs of the request, the roots
+    of the others stand beside the worker's own.
+
+    Args:
+        every: the runs.
+        request_id: the server's name for the request.
+        pid: the worker's process.
+    """
+    from algoprof.profiles.merging import merge_nodes  # noqa: PLC0415  (only where a profile is wanted)
+    from algoprof.recorder.families import with_workers  # noqa: PLC0415
+
     found = [with_workers(run, every) for run in every if run.request_id == request_id and not run.part]
     ids = {run.run_id for run in found}
     outermost = [run for run in found if run.parent_run_id not in ids]

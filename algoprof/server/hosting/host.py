@@ -22,6 +22,7 @@ from algoprof.server.hosting.replicas import Job, Outcome, Replicas
 from algoprof.server.hosting.sessions import Sessions
 from algoprof.server.hosting.workers import ADDRESS, Program
 from algoprof.server.limits import Limits
+from algoprof.server.state import under_way
 from algoprof.server.state.run_keeping import Keeper
 from algoprof.server.state.store import Algorithm, Build, Part, Store, Version
 
@@ -71,7 +72,7 @@ class Host:
         """The calls that are waiting or running, each with those that its algorithm makes."""
         self.background: set[asyncio.Task[None]] = set()
         """Calls that nobody waits for."""
-        self.runs = Keeper(store.path, say)
+        self.runs = Keeper(store.path, scratch / under_way.FOLDER, say)
         """Keeps the runs of calls that have ended."""
         self.stopping = False
         self._scratch = scratch

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
 from algoprof.server.access.callers import Callers
-from algoprof.server.hosting.flights import profile_of, recorded_by
 from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
 from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Unasked, Worker
 from algoprof.server.limits import Limits
 from algoprof.server.routes.insights import Insights
+from algoprof.server.state.run_log import packed
+from algoprof.server.state.under_way import UnderWay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class Job:
         line: the request line of the pipe protocol.
         received: when the request was complete, in seconds on the monotonic clock.
         timeout: seconds from then to the kill.
+        record: is told how far it is.
         traceparent: the caller's W3C trace context; empty without one.
         profile: whether its profile is wanted; after a timeout it always is.
     """
@@ -48,6 +50,7 @@ class Job:
     line: bytes
     received: float
     timeout: float
+    record: UnderWay
     traceparent: str = ""
     profile: bool = False
 
@@ -71,6 +74,7 @@ class Outcome:
         message: how the process ended, if it did.
         profile: what was recorded, where wanted and recorded.
         recorded: reads the same, whether wanted or not; None if nothing was recorded.
+        packed: the same as it is kept, if its worker has died.
         insights: what the algorithm reported.
     """
 
@@ -83,6 +87,7 @@ class Outcome:
     message: str = ""
     profile: "Profile | None" = None
     recorded: "Callable[[], Profile | None] | None" = None
+    packed: bytes | None = None
     insights: Insights = field(default_factory=Insights)
 
 
@@ -177,6 +182,7 @@ class Replicas:
             False if the worker has not taken it: one that had rested.
         """
         begun = time.monotonic()
+        job.record.load(outcome.queue)
         worker = worker or self._started()
         worker.admitted.serve(job.algorithm, job.session, outcome.insights)
         self._busy.add(worker)
@@ -233,6 +239,7 @@ class Replicas:
             outcome.load = time.monotonic() - begun
             worker.discard_output()
             control.write(worker.control_page, _page(job))
+            job.record.start(outcome.load, time.monotonic_ns())
             raw, outcome.run = await worker.answer(job.line, job.deadline)
             outcome.reply, outcome.end = parse(raw), "reply"
         except TimeoutError:
@@ -252,15 +259,18 @@ class Replicas:
         if outcome.end == "timeout":
             await worker.halt()
         outcome.stdout = worker.take_output()
-        files = recorded_by(worker.flights)
-        if not files:
+        flights = worker.flights
+        files = flights.names() if flights is not None else []  # the server stops, and has closed it
+        if flights is None or not files:
             return
         outcome.recorded = partial(
-            profile_of, worker.flights, job.request_id, worker.pid, died_ns, among=None if died_ns else files
+            flights.profile, job.request_id, worker.pid, died_ns, among=None if died_ns else files
         )
-        if job.profile or died_ns is not None:  # the files of a worker that has died go with it
+        if job.profile or died_ns is not None:  # when it died is known now
             found = await asyncio.to_thread(outcome.recorded)
             outcome.recorded = lambda: found
+            if died_ns is not None and found is not None:
+                outcome.packed = await asyncio.to_thread(packed, found)
             outcome.profile = found if job.profile or outcome.end == "timeout" else None
 
 

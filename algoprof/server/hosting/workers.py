@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from algoprof.errors import ServerError
 from algoprof.server.access import keys
 from algoprof.server.access.callers import Admitted
 from algoprof.server.hosting import bootstrap, keeper
+from algoprof.server.hosting.flights import FOLDER, Flights
 from algoprof.server.hosting.output import Output
 
 ADDRESS = "ALGORITHMIA_API"
@@ -91,15 +91,17 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self.admitted = admitted
         self.directory = directory / f"worker-{uuid.uuid4().hex}"
-        self.flights = self.directory / "flights"
+        self.flights: Flights | None = None
+        """Where it records; None once it has been closed."""
         self.control_page = self.directory / "control"
         self._fifo = self.directory / "reply"
-        self._noted_pid = self.directory / "pid"
+        self._noted_pid = self.directory / keeper.PID
         try:
+            self.flights = Flights(self.directory)
             self._process, self._pidfd = self._start(program)
         except OSError as error:
             admitted.end()
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self.flights = None
             raise ServerError(f"no worker could be started: {error}") from error
         self.started: float | None = None
         """When the handing over of the request now running began, on the event loop's clock."""
@@ -202,12 +204,11 @@ class Worker:
         self._output.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self._fifo.unlink(missing_ok=True)
+        self.flights = None  # its directory goes as soon as nobody reads them
 
     def _start(self, program: Program) -> tuple[subprocess.Popen[bytes], int]:
         """Start the process and return it with a descriptor that tells of its end."""
-        self.directory.mkdir(mode=0o700)
-        self.flights.mkdir(mode=0o700)
         os.mkfifo(self._fifo, 0o600)
         environment = {
             **program.environment,
@@ -216,7 +217,7 @@ class Worker:
             "ALGOPROF_REPLY_FIFO": str(self._fifo),
             keeper.SERVER: str(os.getpid()),
             keeper.WORKER: str(self._noted_pid),
-            "ALGOPROF_FLIGHT_DIR": str(self.flights),
+            "ALGOPROF_FLIGHT_DIR": str(self.directory / FOLDER),
             control.VARIABLE: str(self.control_page),
         }
         options = ["-I", "-u", "-X", "utf8"]  # -u: what was printed before a kill is not lost

@@ -7,6 +7,7 @@ import json
 import time
 import uuid
 from collections.abc import Coroutine
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from algoprof.server.envelopes import Json, Refusal
 from algoprof.server.hosting.host import Host
 from algoprof.server.hosting.replicas import Job, Outcome
 from algoprof.server.routes import inputs, insights
-from algoprof.server.state.run_log import Run
+from algoprof.server.state.run_log import Run, RunEnd
 from algoprof.server.state.store import Algorithm, Build, Version, now_ms
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 PROFILE_HEADER = "x-algoprof-profile"
 """Set to 1 by a caller that wants the profile of its call; the answer to a timeout always carries it."""
+
+_ENDS: dict[str, RunEnd] = {"timeout": "timeout", "exited": "exited", "stopped": "lost"}
 
 
 async def call(request: Request) -> Response:
@@ -47,18 +50,21 @@ async def call(request: Request) -> Response:
     if host.stopping:
         raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
     around = permissions.caller(request).session
+    session = host.sessions.enter(around)
+    run = _begun(version, content, received, options.timeout)
     job = Job(
-        request_id=f"req-{uuid.uuid4()}",
+        request_id=run.request_id,
         algorithm=algorithm.path,
-        session=host.sessions.enter(around),
+        session=session,
         outside=not around,
         line=line,
         received=received,
         timeout=options.timeout,
+        record=host.runs.begin(run, round(received * 1e9)),
         traceparent=inputs.traceparent(headers.getlist("traceparent")),
         profile=headers.get(PROFILE_HEADER) == "1",
     )
-    performing = _perform(host, data, algorithm=algorithm, version=version, build=build, job=job, content=content)
+    performing = _perform(host, data, algorithm=algorithm, build=build, job=job, run=run, content=content)
     if options.output == "void":
         task = asyncio.create_task(_unwatched(performing))
         host.background.add(task)
@@ -75,62 +81,77 @@ def algorithm_name(request: Request) -> str:
 
 
 async def _perform(
-    host: Host, data: "Data", *, algorithm: Algorithm, version: Version, build: Build, job: Job, content: bytes
+    host: Host, data: "Data", *, algorithm: Algorithm, build: Build, job: Job, run: Run, content: bytes
 ) -> tuple[Outcome, dict[str, str] | None]:
     """Run a job and return its outcome with the error to be told, if there is one, which is also logged."""
     try:
         outcome = await host.run(build, job)
     except ServerError as failed:
+        job.record.forget()
         raise Refusal(500, envelopes.INTERNAL, str(failed)) from failed
     finally:
         if host.sessions.leave(job.session):
             await data.end_session(job.session)
-    host.say(_line(algorithm, version, job, outcome))
+    host.say(_line(algorithm, run.version, job, outcome))
     if outcome.end == "stopped":
-        raise Refusal(503, envelopes.INTERNAL, "the server was stopped before the algorithm had finished")
+        stopped = "the server was stopped before the algorithm had finished"
+        host.runs.keep(job.record, _ended(run, job, outcome, {"message": stopped}), outcome.packed)
+        raise Refusal(503, envelopes.INTERNAL, stopped)
     error = _error(job, outcome)
     if error is not None:
         host.store.record_error(
             algorithm,
             request_id=job.request_id,
-            version=version.semantic,
+            version=run.version,
             given=content[:512].decode("utf-8", "replace"),
             error=error,
         )
     if outcome.insights.values:
-        host.store.record_insights(algorithm, job.request_id, _insights(algorithm, version, job, outcome))
-    host.runs.keep(_run(version, job, outcome, content, error), outcome.recorded)
+        host.store.record_insights(algorithm, job.request_id, _insights(algorithm, run.version, job, outcome))
+    host.runs.keep(job.record, _ended(run, job, outcome, error), outcome.packed, outcome.recorded)
     return outcome, error
 
 
-def _run(version: Version, job: Job, outcome: Outcome, content: bytes, error: dict[str, str] | None) -> Run:
-    """Return a call as it is kept."""
-    assert outcome.end != "stopped"  # noqa: S101  (for the type checker: such a call is answered, and not kept)
-    total = time.monotonic() - job.received
-    told = [error["message"], error.get("stacktrace", "")] if error else []
+def _begun(version: Version, content: bytes, received: float, timeout: float) -> Run:
+    """Return a call that begins as it is kept, were the server to be killed now."""
     return Run(
         algorithm_id=version.algorithm_id,
         version=version.semantic,
-        request_id=job.request_id,
-        received_ms=now_ms() - round(total * 1000),
-        end=outcome.end if outcome.end != "reply" else "failed" if error else "ok",
+        request_id=f"req-{uuid.uuid4()}",
+        received_ms=now_ms() - round((time.monotonic() - received) * 1000),
+        end="lost",
+        error="",
+        queue=0.0,
+        load=0.0,
+        run=0.0,
+        total=0.0,
+        timeout=timeout,
+        input=content[:2000].decode("utf-8", "replace"),
+        stdout="",
+    )
+
+
+def _ended(run: Run, job: Job, outcome: Outcome, error: dict[str, str] | None) -> Run:
+    """Return a call that has ended as it is kept."""
+    told = [error["message"], error.get("stacktrace", "")] if error else []
+    return replace(
+        run,
+        end=("failed" if error else "ok") if outcome.end == "reply" else _ENDS[outcome.end],
         error="\n".join(filter(None, told)),
         queue=outcome.queue,
         load=outcome.load,
         run=outcome.run,
-        total=total,
-        timeout=job.timeout,
-        input=content[:2000].decode("utf-8", "replace"),
+        total=time.monotonic() - job.received,
         stdout=outcome.stdout,
     )
 
 
-def _insights(algorithm: Algorithm, version: Version, job: Job, outcome: Outcome) -> dict[str, insights.Value]:
+def _insights(algorithm: Algorithm, version: str, job: Job, outcome: Outcome) -> dict[str, insights.Value]:
     about: dict[str, insights.Value] = {
         "duration_milliseconds": round(outcome.run * 1000),
         "algorithm_owner": algorithm.owner,
         "algorithm_name": algorithm.name,
-        "algorithm_version": version.semantic,
+        "algorithm_version": version,
         "request_id": job.request_id,
         "session_id": job.session,
     }
@@ -142,12 +163,12 @@ async def _unwatched(performing: Coroutine[Any, Any, object]) -> None:
         await performing
 
 
-def _line(algorithm: Algorithm, version: Version, job: Job, outcome: Outcome) -> str:
+def _line(algorithm: Algorithm, version: str, job: Job, outcome: Outcome) -> str:
     """Return a call in one line of a log."""
     word = outcome.end if outcome.reply is None else "failed" if outcome.reply.error else "ok"
     took = time.monotonic() - job.received
     now = datetime.now().astimezone().isoformat(timespec="seconds")
-    return f"{now} {algorithm.path}/{version.semantic} {word} in {took:.3f} s of {job.timeout:g} s"
+    return f"{now} {algorithm.path}/{version} {word} in {took:.3f} s of {job.timeout:g} s"
 
 
 def _error(job: Job, outcome: Outcome) -> dict[str, str] | None:

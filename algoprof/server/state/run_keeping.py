@@ -1,4 +1,7 @@
-"""Keeps each call's run once its answer is on its way: reads the profile in a thread, then writes both."""
+"""Keeps each call's run: in memory that outlives the server before it is answered, then in the database.
+
+The database is written off the path of the answers, in a thread that also reads the profile.
+"""
 
 import asyncio
 import sqlite3
@@ -9,11 +12,12 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from algoprof.errors import AlgoprofError
 from algoprof.server.state.run_log import Run, RunLog, packed
+from algoprof.server.state.under_way import UnderWay
 
 if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
-    _Waiting: TypeAlias = tuple[Run, Callable[[], Profile | None] | None]
+    _Waiting: TypeAlias = tuple[UnderWay, Run, bytes | None, Callable[[], Profile | None] | None]
 
 _BATCH = 50
 _PROFILES_WAITING = 10  # beyond that a flight file has likely gone on to later runs, and the reading would only cost
@@ -21,29 +25,50 @@ _PATIENCE = 2  # seconds for what is left when the server stops
 
 
 class Keeper:
-    """Writes runs one after the other, off the path of the answers: in a thread, by a connection of its own.
+    """Writes runs one after the other, in a thread, by a connection of its own.
 
     Args:
         path: the store's file.
+        directory: where the files of runs under way are; made here.
         say: is told what goes wrong, once.
     """
 
-    def __init__(self, path: Path | str, say: Callable[[str], None]) -> None:
+    def __init__(self, path: Path | str, directory: Path, say: Callable[[str], None]) -> None:
         self._path = path
+        self._directory = directory
+        directory.mkdir(mode=0o700)
         self._say = say
         self._database: sqlite3.Connection | None = None
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
         self._failed = False
 
-    def keep(self, run: Run, recorded: "Callable[[], Profile | None] | None") -> None:
-        """Keep a run soon.
+    def begin(self, run: Run, received_ns: int) -> UnderWay:
+        """Note a run that begins; from now on it is kept, however the server ends.
 
         Args:
-            run: it.
-            recorded: reads its profile, in a thread; None if there is none to read.
+            run: what is known of it.
+            received_ns: when its request was complete, on the monotonic clock.
         """
-        self._waiting.append((run, recorded if len(self._waiting) < _PROFILES_WAITING else None))
+        return UnderWay(self._directory, run, received_ns)
+
+    def keep(
+        self,
+        record: UnderWay,
+        run: Run,
+        profile: bytes | None = None,
+        recorded: "Callable[[], Profile | None] | None" = None,
+    ) -> None:
+        """Keep a run that has ended; it may be answered then.
+
+        Args:
+            record: what `begin` returned.
+            run: it.
+            profile: its profile as it is kept, if it was read already.
+            recorded: reads it, in a thread; None if there is none to read.
+        """
+        record.finish(run, profile)
+        self._waiting.append((record, run, profile, recorded if len(self._waiting) < _PROFILES_WAITING else None))
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write())
 
@@ -68,11 +93,18 @@ class Keeper:
                 self._failed = False
 
     def _add(self, batch: "Sequence[_Waiting]") -> None:
-        rows = [(run, None if recorded is None else _packed(recorded)) for run, recorded in batch]
+        rows = [
+            (run, _packed(recorded) if profile is None and recorded is not None else profile)
+            for _, run, profile, recorded in batch
+        ]
         if self._database is None:  # one thread at a time uses it, but not always the same
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._database.execute("pragma synchronous = normal")
-        RunLog(self._database).add(rows)
+        try:
+            RunLog(self._database).add(rows)
+        finally:
+            for record, *_ in batch:
+                record.forget()
 
 
 def _packed(recorded: "Callable[[], Profile | None]") -> bytes | None:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Literal
 
 from algoprof.profiles.codec import from_json, to_json
@@ -12,8 +12,8 @@ from algoprof.profiles.codec import from_json, to_json
 if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
-RunEnd = Literal["ok", "failed", "timeout", "exited"]
-"""How a call ended: with a result, with the algorithm's error, at its timeout, with the end of its worker."""
+RunEnd = Literal["ok", "failed", "timeout", "exited", "lost"]
+"""How a call ended: with a result, with the algorithm's error, at its timeout, with its worker, with the server."""
 
 KEPT = 1000
 """Runs, of all algorithms together."""
@@ -102,7 +102,7 @@ class RunLog:
     def add(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Keep runs, each with what `packed` made of its profile, all or none, and forget the oldest."""
         names, marks = ", ".join(_COLUMNS), ", ".join("?" * (len(_COLUMNS) + 1))
-        rows = [(*_bounded(run), profile) for run, profile in runs]
+        rows = [(*_row(bounded(run)), profile) for run, profile in runs]
         self._database.execute("begin immediate")
         try:
             self._database.executemany(f"insert into run ({names}, profile) values ({marks})", rows)  # noqa: S608
@@ -151,8 +151,19 @@ def _unpacked(data: bytes) -> "Profile | None":
         return None
 
 
-def _bounded(run: Run) -> list[object]:
-    """Return a row: texts as SQLite takes them, which refuses lone surrogates, and no longer than is shown."""
-    cut = {"input": run.input[:_MOST_INPUT], "error": run.error[:_MOST_ERROR], "stdout": run.stdout[-_MOST_STDOUT:]}
-    values = [cut.get(name, getattr(run, name)) for name in _COLUMNS]
-    return [value.encode("utf-8", "replace").decode() if isinstance(value, str) else value for value in values]
+def bounded(run: Run) -> Run:
+    """Return a run as it is kept: texts no longer than is shown, and without lone surrogates, which SQLite refuses."""
+    return replace(
+        run,
+        input=_storable(run.input[:_MOST_INPUT]),
+        error=_storable(run.error[:_MOST_ERROR]),
+        stdout=_storable(run.stdout[-_MOST_STDOUT:]),
+    )
+
+
+def _row(run: Run) -> list[object]:
+    return [getattr(run, name) for name in _COLUMNS]
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

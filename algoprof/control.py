@@ -43,7 +43,8 @@ def write(path: str | os.PathLike[str], request: Request) -> None:
         request.request_id.encode()[:64],
         request.traceparent.encode()[:64],
     )
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    no_wait = getattr(os, "O_NONBLOCK", 0)  # a pipe in its place would keep the writer waiting
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | no_wait, 0o600)
     try:
         os.pwrite(handle, page, 0)
     finally:

@@ -3,8 +3,10 @@
 import ast
 import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from algoprof.server.hosting import bootstrap, keeper
@@ -43,6 +45,11 @@ def test_a_result_says_its_own_content_type(result, reply):
         ({"frames": [0, {1}]}, 'result["frames"][1]: set is not JSON-serializable; return plain'),
         ([[float("inf")]], "result[0][0]: inf is not JSON; "),
         ({"it's": b""}, 'result["it\'s"]: bytes is not JSON-serializable; '),
+        ([{"at": (0, datetime(2026, 1, 1, tzinfo=UTC))}], 'result[0]["at"][1]: datetime is not JSON-serializable; '),
+        ({"a": {"b": [np.zeros(3)]}}, 'result["a"]["b"][0]: ndarray is not JSON-serializable; '),
+        ([np.float64("nan")], "result[0]: nan is not JSON; "),
+        ({"n": np.int64(3)}, 'result["n"]: int64 is not JSON-serializable; '),
+        ({1, 2}, "result: set is not JSON-serializable; "),
         ({b"k": 1}, "result has a key of type bytes (b'k'), and JSON keys are strings; "),
     ],
 )
@@ -50,6 +57,7 @@ def test_what_cannot_be_json_is_named_by_its_path(result, words):
     with pytest.raises(TypeError) as raised:
         bootstrap.encode(result)
     assert str(raised.value).startswith(words)
+    assert "client.file('data://.algo/OWNER/ALGORITHM/temp/NAME').putFile(PATH) and return its URI" in str(raised.value)
 
 
 def test_a_result_nested_too_deeply_is_told():

@@ -238,7 +238,8 @@ class Replicas:
             await worker.load(job.deadline)
             outcome.load = time.monotonic() - begun
             worker.discard_output()
-            control.write(worker.control_page, _page(job))
+            with contextlib.suppress(OSError):  # an algorithm that removes it does without its deadline
+                control.write(worker.control_page, _page(job))
             job.record.start(outcome.load, time.monotonic_ns())
             raw, outcome.run = await worker.answer(job.line, job.deadline)
             outcome.reply, outcome.end = parse(raw), "reply"
@@ -247,6 +248,8 @@ class Replicas:
         except Exited as exited:
             outcome.end = "stopped" if self._stopping else "exited"
             outcome.message = str(exited)
+        except OSError as error:  # an algorithm that removes what its worker replies by
+            outcome.end, outcome.message = "exited", f"its reply could not be read ({error.strerror})"
         except ReplyTooLarge:
             outcome.reply, outcome.end = TOO_LARGE, "reply"
         if outcome.end != "reply" or outcome.reply is TOO_LARGE:

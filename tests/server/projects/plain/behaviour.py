@@ -140,6 +140,13 @@ def unserializable():
     return {"frames": [1, 2, 3, object()]}
 
 
+def nested(depth):
+    value = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
+
+
 def nan():
     return {"scores": [0.5, float("nan")]}
 

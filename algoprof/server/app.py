@@ -51,6 +51,8 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
             Route(f"/v1/algo/{algorithm}", calling.call, methods=["POST"]),
             Route(f"/v1/algo/{algorithm}/{{version}}", calling.call, methods=["POST"]),
             Route(f"/v1/algorithms/{algorithm}", management.algorithm),
+            Route(f"/v1/algorithms/{algorithm}", management.update, methods=["PUT"]),
+            Route(f"/v1/algorithms/{algorithm}/scm/status", management.source_status),
             Route(f"/v1/algorithms/{algorithm}/builds", management.builds),
             Route(f"/v1/algorithms/{algorithm}/builds/{{build}}", management.build),
             Route(f"/v1/algorithms/{algorithm}/builds/{{build}}/logs", management.build_logs),
@@ -61,6 +63,11 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
             Route(f"/v1/algorithms/{algorithm}/errors", management.errors),
             Route(f"/v1/algorithms/{algorithm}/insights", management.insights),
         ]
+    routes += [
+        Route("/v1/algorithms/{owner}", management.create, methods=["POST"]),
+        Route("/v1/users/{owner}/errors", management.errors_of_owner),
+        Route("/v1/organizations/{owner}/errors", management.errors_of_owner),
+    ]
     handlers = {Refusal: _refusal, HTTPException: _no_route, Exception: _crash}
     doors = [Middleware(_Door, callers=callers)]
     made = Starlette(routes=routes, exception_handlers=handlers, middleware=doors)

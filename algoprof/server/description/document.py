@@ -9,7 +9,7 @@ from starlette.responses import Response
 from algoprof._version import __version__
 from algoprof.server.description import data
 from algoprof.server.description.operations import PARAMETERS, RESPONSES, json, operation
-from algoprof.server.description.schemas import SCHEMAS, TEXT, record, reference
+from algoprof.server.description.schemas import SCHEMAS, TEXT, Schema, record, reference
 from algoprof.server.envelopes import Json
 
 PATH = "/openapi.json"
@@ -70,6 +70,11 @@ _CALL = operation(
 _MANAGED = (403, 404)
 _BUILT = json(reference("Algorithm"), "The algorithm at this build, with its log.")
 
+_ERRORS: Schema = {"type": "array", "items": reference("ErrorRow"), "maxItems": 200}
+_ERRORS_OF_OWNER = operation(
+    "Read the errors of all algorithms of an owner, newest first", {200: _ERRORS}, refused=_MANAGED
+)
+
 _PATHS: dict[str, Any] = {
     "/healthz": {
         "get": operation("Ask whether the server answers", {200: record({"status": {"const": "ok"}})}, known=False)
@@ -78,7 +83,28 @@ _PATHS: dict[str, Any] = {
     "/v1/algo/{owner}/{name}": {"post": _CALL},
     "/v1/algo/{owner}/{name}/{version}": {"post": _CALL},
     "/v1/algorithms/{owner}/{name}": {
-        "get": operation("Read an algorithm", {200: reference("Algorithm")}, refused=_MANAGED)
+        "get": operation("Read an algorithm", {200: reference("Algorithm")}, refused=_MANAGED),
+        "put": operation(
+            "Read an algorithm, as its update",
+            {200: reference("Algorithm")},
+            refused=(400, 408, 413, *_MANAGED),
+            description="What is sent changes nothing: the algorithm's folder says what it is.",
+        ),
+    },
+    "/v1/algorithms/{owner}": {
+        "post": operation(
+            "Be told where algorithms come from here",
+            {},
+            refused=(400, 408, 413),
+            description="Refused with code 5005: they are made from folders.",
+        )
+    },
+    "/v1/algorithms/{owner}/{name}/scm/status": {
+        "get": operation(
+            "Ask whether the algorithm can be built",
+            {200: record({"scm_connection_status": {"const": "active"}})},
+            refused=_MANAGED,
+        )
     },
     "/v1/algorithms/{owner}/{name}/builds": {
         "get": operation(
@@ -118,7 +144,7 @@ _PATHS: dict[str, Any] = {
     "/v1/algorithms/{owner}/{name}/errors": {
         "get": operation(
             "Read the errors of the last seven days, newest first",
-            {200: {"type": "array", "items": reference("ErrorRow"), "maxItems": 200}},
+            {200: _ERRORS},
             refused=_MANAGED,
         )
     },
@@ -130,6 +156,8 @@ _PATHS: dict[str, Any] = {
             refused=_MANAGED,
         )
     },
+    "/v1/users/{owner}/errors": {"get": _ERRORS_OF_OWNER},
+    "/v1/organizations/{owner}/errors": {"get": _ERRORS_OF_OWNER},
     "/v1/insights": {
         "post": operation(
             "Report metrics of the execution that is under way",

@@ -60,6 +60,7 @@ _ERROR_CODES = {
     5001: "the server has failed, or stops",
     5002: "the marker is none of a page",
     5003: "the limit is none",
+    5005: "this server does not do that",
     6001: "a value is out of its bounds",
 }
 

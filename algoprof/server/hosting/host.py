@@ -119,9 +119,7 @@ class Host:
         Raises:
             Refusal: if its folder is not served here, or holds another algorithm or none by now.
         """
-        directory = self._directories.get(algorithm.id)
-        if directory is None:
-            raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
+        directory = self.require_served(algorithm)
         before = [build.id for build in self.store.builds(algorithm, limit=1)]
         try:
             build = await self.builder.compile(_same_project(directory, algorithm))
@@ -151,6 +149,17 @@ class Host:
         kept = {(build.content, build.environment) for build in needed}
         self._replicas = {key: (b, r) for key, (b, r) in self._replicas.items() if key in kept or r.in_use}
         return [*needed, *(build for build, _ in self._replicas.values())]
+
+    def require_served(self, algorithm: Algorithm) -> Path:
+        """Return the folder of an algorithm.
+
+        Raises:
+            Refusal: if none is served here now.
+        """
+        directory = self._directories.get(algorithm.id)
+        if directory is None:
+            raise no_such_algorithm(algorithm.path, "No such algorithm is served now; `algoprof serve DIR` serves one")
+        return directory
 
     def publish(self, algorithm: Algorithm, part: Part) -> tuple[Version, Build]:
         """Publish the newest build that succeeded.
@@ -200,6 +209,23 @@ class Host:
             )
         return algorithm
 
+    def called(self, algorithm: Algorithm, selector: str) -> tuple[str, Build]:
+        """Return what a call's selector means, by its number or else its git hash, and the build that is run.
+
+        The git hash of a build that was not published means that build.
+
+        Raises:
+            Refusal: if there is none.
+        """
+        try:
+            version, build = self.version(algorithm, selector)
+        except Refusal:
+            for build in self.store.builds(algorithm) if len(selector) == _HASH_LENGTH else ():
+                if build.commit_sha == selector and build.status == "succeeded" and self._has_files(build):
+                    return selector, build
+            raise
+        return version.semantic, build
+
     def version(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:
         """Return the version that a selector means, with its build.
 
@@ -215,13 +241,16 @@ class Host:
             if selector == "latestPrivate":
                 message += ": every version that this server publishes is public"
             raise Refusal(404, VERSION_NOT_FOUND, message)
-        if (build.content, build.environment) not in self._replicas and not self.builder.has(build):
+        if not self._has_files(build):
             message = (
                 f"algorithm algo://{algorithm.path}/{found.semantic} has no files any more (No such algorithm version):"
                 " --keep says how many builds keep theirs, besides versions that are published on request"
             )
             raise Refusal(404, VERSION_NOT_FOUND, message)
         return found, build
+
+    def _has_files(self, build: Build) -> bool:
+        return (build.content, build.environment) in self._replicas or self.builder.has(build)
 
     async def run(self, build: Build, job: Job) -> Outcome:
         """Put a job into the queue of a build and return what came of it.

@@ -245,11 +245,9 @@ class Replicas:
             outcome.reply, outcome.end = parse(raw), "reply"
         except TimeoutError:
             outcome.end = "timeout"
-        except Exited as exited:
+        except (Exited, OSError) as ended:  # the latter where an algorithm removes what its worker replies by
             outcome.end = "stopped" if self._stopping else "exited"
-            outcome.message = str(exited)
-        except OSError as error:  # an algorithm that removes what its worker replies by
-            outcome.end, outcome.message = "exited", f"its reply could not be read ({error.strerror})"
+            outcome.message = str(ended) if isinstance(ended, Exited) else f"its reply could not be read ({ended})"
         except ReplyTooLarge:
             outcome.reply, outcome.end = TOO_LARGE, "reply"
         if outcome.end != "reply" or outcome.reply is TOO_LARGE:

@@ -23,7 +23,7 @@ from algoprof.server.hosting.host import Host
 from algoprof.server.hosting.replicas import Job, Outcome
 from algoprof.server.routes import inputs, insights
 from algoprof.server.state.run_log import Run, RunEnd
-from algoprof.server.state.store import Algorithm, Build, Version, now_ms
+from algoprof.server.state.store import Algorithm, Build, now_ms
 
 if TYPE_CHECKING:
     from algoprof.server.data.routes import Data
@@ -46,12 +46,12 @@ async def call(request: Request) -> Response:
     options = inputs.options(request.query_params)
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
-    version, build = host.version(algorithm, selector)
+    version, build = host.called(algorithm, selector)
     if host.stopping:
         raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
     around = permissions.caller(request).session
     session = host.sessions.enter(around)
-    run = _begun(version, content, received, options.timeout)
+    run = _begun(algorithm, version, content, received, options.timeout)
     job = Job(
         request_id=run.request_id,
         algorithm=algorithm.path,
@@ -112,11 +112,11 @@ async def _perform(
     return outcome, error
 
 
-def _begun(version: Version, content: bytes, received: float, timeout: float) -> Run:
+def _begun(algorithm: Algorithm, version: str, content: bytes, received: float, timeout: float) -> Run:
     """Return a call that begins as it is kept, were the server to be killed now."""
     return Run(
-        algorithm_id=version.algorithm_id,
-        version=version.semantic,
+        algorithm_id=algorithm.id,
+        version=version,
         request_id=f"req-{uuid.uuid4()}",
         received_ms=now_ms() - round((time.monotonic() - received) * 1000),
         end="lost",

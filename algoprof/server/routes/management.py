@@ -12,6 +12,7 @@ from algoprof.server.envelopes import (
     INVALID_JSON,
     INVALID_REQUEST,
     LOGS_NOT_FOUND,
+    NOT_IMPLEMENTED,
     VERSION_NOT_FOUND,
     Json,
     Refusal,
@@ -22,6 +23,9 @@ from algoprof.server.routes.calling import algorithm_name
 from algoprof.server.routes.resources import algorithm_resource, build_resource, error_resource, page
 from algoprof.server.state.store import Algorithm, Build, Part, Version
 
+_FILTERS = ("published", "callable")
+_ERRORS_SHOWN = 200
+
 
 async def algorithm(request: Request) -> Response:
     """Return the algorithm at its newest version."""
@@ -31,6 +35,28 @@ async def algorithm(request: Request) -> Response:
     builds = host.store.builds(found, limit=1)
     build = host.store.build(found, version.build_id) if version else builds[0] if builds else None
     return Json(algorithm_resource(found, version, build, _address(request)))
+
+
+async def update(request: Request) -> Response:
+    """Return the algorithm as it is: its folder says what it is, and nothing that is sent changes it."""
+    await inputs.body(request)
+    _managed(request)
+    return await algorithm(request)
+
+
+async def create(request: Request) -> Response:
+    """Say where algorithms come from here."""
+    await inputs.body(request)
+    raise Refusal(
+        400, NOT_IMPLEMENTED, "algorithms are made from folders here: `algoprof serve DIR` hosts the one in DIR"
+    )
+
+
+async def source_status(request: Request) -> Response:
+    """Say that the algorithm's folder can be built from, as the platform says of a repository."""
+    host, found = _managed(request)
+    host.require_served(found)
+    return Json({"scm_connection_status": "active"})
 
 
 async def builds(request: Request) -> Response:
@@ -74,7 +100,7 @@ async def versions(request: Request) -> Response:
         for build in host.store.builds(found)
         if build.id in published or (build.status == "succeeded" and build.content not in contents)
     ]
-    for name in ("published", "callable"):  # what is published here is public
+    for name in _FILTERS:  # what is published here is public
         if (wanted := query.get(name, "").lower()) in ("true", "false"):
             every = [build for build in every if (build.id in published) == (wanted == "true")]
     address = _address(request)
@@ -84,6 +110,7 @@ async def versions(request: Request) -> Response:
             query,
             f"{address}/v1/algorithms/{found.path}/versions",
             lambda build: algorithm_resource(found, published.get(build.id), build, address),
+            _FILTERS,
         )
     )
 
@@ -126,6 +153,23 @@ async def errors(request: Request) -> Response:
     """Return the errors of the last seven days, newest first, 200 at most."""
     host, found = _managed(request)
     return Json([error_resource(found, failure) for failure in host.store.errors(found)])
+
+
+async def errors_of_owner(request: Request) -> Response:
+    """Return the errors of all algorithms of a user or an organization that the caller may see, newest first."""
+    host: Host = request.app.state.host
+    owner = request.path_params["owner"]
+    every = [one for one in host.store.algorithms() if one.owner == owner]
+    if not every:
+        raise Refusal(
+            404, INVALID_REQUEST, f"nobody here is called {owner[:80]}: no algorithm was ever built of theirs"
+        )
+    rights = permissions.caller(request).rights
+    if not rights.manages:
+        permissions.require_management(request, every[0].path)
+    rows = [(failure, one) for one in every if rights.calls(one.path) for failure in host.store.errors(one)]
+    newest = sorted(rows, key=lambda row: row[0].number, reverse=True)[:_ERRORS_SHOWN]
+    return Json([error_resource(one, failure) for failure, one in newest])
 
 
 async def insights(request: Request) -> Response:

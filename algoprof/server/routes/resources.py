@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from algoprof.server.envelopes import INVALID_LIMIT, INVALID_MARKER, Refusal
 from algoprof.server.state.store import Algorithm, Build, Failure, Version
@@ -88,7 +89,11 @@ def error_resource(algorithm: Algorithm, failure: Failure) -> dict[str, Any]:
 
 
 def page(
-    items: Sequence[_Item], query: Mapping[str, str], link: str, show: Callable[[_Item], dict[str, Any]]
+    items: Sequence[_Item],
+    query: Mapping[str, str],
+    link: str,
+    show: Callable[[_Item], dict[str, Any]],
+    filters: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return one page of items.
 
@@ -96,6 +101,7 @@ def page(
         items: all of them, newest first, with falling numbers.
         query: with `limit` and `marker`, perhaps.
         link: the list's own URL, without a query.
+        filters: the names of what narrows the list in the query, which the next page is asked for with as well.
         show: makes an item a JSON value.
 
     Raises:
@@ -109,7 +115,8 @@ def page(
     rest = [item for item in items if below is None or item.number < below]
     shown = rest[:limit]
     marker = _marker(shown[-1].number) if len(rest) > limit else None
-    next_link = f"{link}?limit={limit}&marker={marker}" if marker else None
+    kept = {name: query[name] for name in filters if name in query}
+    next_link = f"{link}?{urlencode({**kept, 'limit': limit, 'marker': marker})}" if marker else None
     return {"marker": marker, "next_link": next_link, "results": [show(item) for item in shown]}
 
 

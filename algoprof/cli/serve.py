@@ -71,6 +71,11 @@ _EXAMPLES = examples("algoprof serve ./routes", "algoprof serve ./routes ./hello
 )
 @click.option("--jobs", type=click.IntRange(1, 10_000), help="Calls of all versions run at once; more wait. [no limit]")
 @click.option(
+    "--failures-by-status",
+    is_flag=True,
+    help="Answer an algorithm's error with HTTP 400 and a timeout with 504, for clients that look at no more. [200]",
+)
+@click.option(
     "--jwt-key",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -93,6 +98,7 @@ def command(
     idle: float,
     sessions: int,
     jobs: int | None,
+    failures_by_status: bool,
     jwt_key: Path | None,
     jwt_issuer: str | None,
     jwt_audience: str | None,
@@ -121,6 +127,7 @@ def command(
             file_limit=max_file * 1024**2,
             watched=watch,
             issuer=issuer,
+            failures_by_status=failures_by_status,
         )
     finally:
         if parent not in (None, os.getppid()):

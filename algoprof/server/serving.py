@@ -54,6 +54,7 @@ def serve(
     file_limit: int = DEFAULT_LIMIT,
     watched: bool = False,
     issuer: "Issuer | None" = None,
+    failures_by_status: bool = False,
 ) -> int:
     """Serve the algorithms of some folders until SIGINT, SIGTERM or SIGHUP, and return the exit status.
 
@@ -68,6 +69,7 @@ def serve(
         file_limit: bytes that a file of the data API may have.
         watched: whether a folder that changes is built anew while it is served.
         issuer: whose tokens are taken besides keys; None to take none.
+        failures_by_status: whether a call that failed is told by its HTTP status as well.
 
     Returns:
         0 if it has served, 128 and the signal's number if that came before.
@@ -99,7 +101,15 @@ def serve(
             ):
                 callers = Callers(found, ring, issuer)
                 _recover(scratch, data, store)
-                hosted = Host(store, Builder(data, store, _say), scratch.path, _say, callers=callers, limits=limits)
+                hosted = Host(
+                    store,
+                    Builder(data, store, _say),
+                    scratch.path,
+                    _say,
+                    callers=callers,
+                    limits=limits,
+                    failures_by_status=failures_by_status,
+                )
                 visitors = Visitors(callers)
                 app = application(hosted, Data(folders, store, file_limit), callers, visitors)
                 announced = partial(_announced, found=found, ring=ring, data=data, visitors=visitors)

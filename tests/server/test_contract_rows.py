@@ -9,7 +9,23 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from algoprof.calls.access.keys import Secret
+from algoprof.calls.client import client as caller
+from algoprof.errors import AlgorithmException, CallTimeout
+
 ALGO = Path(sys.executable).with_name("algo")
+REBUILT = """
+import os, time
+
+def apply(input):
+    if input == "fail":
+        raise ValueError("no photo")
+    if input == "hang":
+        time.sleep(100)
+    if input == "end":
+        os._exit(3)
+    return {}
+"""
 
 
 @pytest.fixture
@@ -40,15 +56,15 @@ def algo(server, tmp_path):
 
 @pytest.fixture(scope="module")
 def rebuilt(serve_module, tmp_path_factory):
-    """A server whose algorithm was published twice and then built once more."""
+    """A server that tells failures by their status, whose algorithm was published twice and then built once more."""
     folder = tmp_path_factory.mktemp("projects") / "rebuilt"
     folder.mkdir()
-    (folder / "main.py").write_text("def apply(input):\n    return 1\n")
-    serving = serve_module(folder)
+    (folder / "main.py").write_text(REBUILT.format(1))
+    serving = serve_module(folder, options=["--failures-by-status"])
     assert serving.address, serving.said
     made = serving.client()
     for number in (2, 3):
-        (folder / "main.py").write_text(f"def apply(input):\n    return {number}\n")
+        (folder / "main.py").write_text(REBUILT.format(number))
         assert made.algo("local/rebuilt").compile()["compilation"]["successful"]
         if number == 2:
             made.algo("local/rebuilt").publish()
@@ -117,3 +133,23 @@ def test_the_next_page_of_a_narrowed_list_is_narrowed_as_well(rebuilt, query, co
         page = rebuilt.session.get(page["next_link"], timeout=20).json()
     assert len(found) == len(set(found)) == count
     assert page["marker"] is None
+
+
+@pytest.mark.parametrize("query", ["", "&output=raw"])
+@pytest.mark.parametrize(
+    ("asked", "status", "kind"),
+    [("fail", 400, "AlgorithmError"), ("end", 400, "SystemExit"), ("hang", 504, "TimeoutError")],
+)
+def test_failures_are_told_by_their_status_where_that_is_wanted(rebuilt, query, asked, status, kind):
+    answer = rebuilt.post(f"local/rebuilt?timeout={1 if asked == 'hang' else 60}{query}", asked)
+    assert (answer.status_code, answer.json()["error"]["error_type"]) == (status, kind)
+    assert answer.json()["metadata"]["duration"] >= 0
+
+
+def test_our_client_takes_such_a_failure_for_what_it_is(rebuilt):
+    with caller(Secret(rebuilt.key), rebuilt.address) as client:
+        algo = client.algo("local/rebuilt").set_options(timeout=1)
+        with pytest.raises(AlgorithmException, match="no photo"):
+            algo.pipe("fail")
+        with pytest.raises(CallTimeout):
+            algo.pipe("hang")

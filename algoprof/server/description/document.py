@@ -55,8 +55,10 @@ _CALL = operation(
         },
         400: json(
             {"anyOf": [reference("Refusal"), reference("Failure")]},
-            "The request cannot be meant; with `output=raw` also the error of the algorithm.",
+            "The request cannot be meant. With `output=raw`, or where failures are told by status, also an algorithm's"
+            " error.",
         ),
+        504: json(reference("Failure"), "The timeout, where failures are told by status (`--failures-by-status`)."),
     },
     "timeout",
     "stdout",

@@ -51,6 +51,7 @@ class Host:
         say: is told each call, for whoever watches.
         callers: who may call; workers are let in there.
         limits: how much it takes on.
+        failures_by_status: whether a call that failed is told by its HTTP status as well.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Host:
         *,
         callers: Callers,
         limits: Limits,
+        failures_by_status: bool = False,
     ) -> None:
+        self.failures_by_status = failures_by_status
         self.store = store
         self.builder = builder
         self.say = say

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -71,7 +72,7 @@ async def call(request: Request) -> Response:
         task.add_done_callback(host.background.discard)
         return Json({"async": True, "request_id": job.request_id})
     outcome, error = await performing
-    return _answer(job, outcome, error, options)
+    return _answer(job, outcome, error, options, by_status=host.failures_by_status)
 
 
 def algorithm_name(request: Request) -> str:
@@ -181,14 +182,17 @@ def _error(job: Job, outcome: Outcome) -> dict[str, str] | None:
     return {"message": f"Operation timed out after {millis} milliseconds ({spent})", "error_type": "TimeoutError"}
 
 
-def _answer(job: Job, outcome: Outcome, error: dict[str, str] | None, options: inputs.Options) -> Response:
+def _answer(
+    job: Job, outcome: Outcome, error: dict[str, str] | None, options: inputs.Options, *, by_status: bool
+) -> Response:
     metadata: dict[str, Any] = {"duration": outcome.run, "algoprof": _measured(job, outcome)}
     if options.stdout or outcome.end == "timeout":
         metadata["stdout"] = outcome.stdout
     reply = outcome.reply
     if error is not None or reply is None:
         body = envelopes.failed(job.request_id, error or {}, metadata)
-        return Json(body, status_code=400 if options.output == "raw" else 200)
+        failed = HTTPStatus.GATEWAY_TIMEOUT if by_status and outcome.end == "timeout" else HTTPStatus.BAD_REQUEST
+        return Json(body, status_code=failed if by_status or options.output == "raw" else HTTPStatus.OK)
     if options.output == "raw":
         return _bare(reply.result, reply.content_type)
     return Json(envelopes.succeeded(job.request_id, reply.result, {"content_type": reply.content_type, **metadata}))

@@ -116,7 +116,7 @@ def serve(
                 try:
                     return asyncio.run(_run(directories, listener, app, hosted, announced, watched=watched))
                 finally:
-                    recovery.recover(scratch.path, store)  # what there was no time to write
+                    recovery.recover(scratch.path, store, "was stopped")  # what there was no time to write
 
 
 async def _run(

@@ -170,7 +170,7 @@ def test_what_was_answered_is_there_and_nothing_else_is_left(serve, project, tmp
     made = serving.session.post(f"{serving.address}/v1/data/.my", json={"name": "kept"}, timeout=60)
     assert made.status_code == 200
     serving.call(f"{KEPT}?timeout=60", {"do": "echo"})
-    for _ in range(scaled(200)):
+    for _ in range(scaled(120)):
         work = Work(serving, tmp_path, projects, chance)
         time.sleep(1.5 * chance.random() ** 2)  # any moment will do, an early one rather
         serving.stop(signal.SIGKILL)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from algoprof.server import remnants
 from algoprof.server.access import keys
-from algoprof.server.building import snapshots, wheel
+from algoprof.server.building import wheel
 from algoprof.server.hosting import keeper
 from algoprof.server.scratch import Scratch
 from algoprof.server.state import recovery, under_way
@@ -89,7 +89,8 @@ def test_servers_that_start_at_once_do_not_take_each_others_directory_for_a_dead
 
 
 @pytest.mark.parametrize("how", [{}, {"start_new_session": True}])
-def test_processes_are_found_by_what_their_environment_names(tmp_path, how):
+def test_processes_are_found_by_what_their_environment_names(tmp_path, how, monkeypatch):
+    monkeypatch.setattr(remnants, "_GRACE", 0.1)
     path = {"PATH": os.environ["PATH"]}
     meant = {**path, "ANY": f"{tmp_path}/below"}
     others = {**path, "ANY": f"{tmp_path}-beside", "OTHER": f"before {tmp_path}/below"}
@@ -106,7 +107,7 @@ def test_processes_are_found_by_what_their_environment_names(tmp_path, how):
 def recover(tmp_path, store, died_ns=None):
     if died_ns is not None:
         (tmp_path / "worker").mkdir()
-        (tmp_path / "worker" / keeper.DIED).write_text(str(died_ns))
+        (tmp_path / "worker" / keeper.ENDED).write_text(str(died_ns))
     return recovery.recover(tmp_path, store)
 
 
@@ -180,16 +181,12 @@ def test_a_key_is_there_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["key"]
 
 
-def test_what_was_cut_off_while_it_was_made_is_removed(tmp_path, project):
-    copies, wheels = tmp_path / "copies", tmp_path / "wheels"
-    kept = [snapshots.take(project("kept", {"a.py": "1"}), copies).path, wheel.build(wheels)]
-    (copies / ".cut" / "project").mkdir(parents=True)
-    with subprocess.Popen(["true"]) as process:
-        process.wait()
-    cut, written = kept[1].with_suffix(f".{process.pid}"), kept[1].with_suffix(f".{os.getpid()}")
+def test_a_wheel_that_was_cut_off_while_it_was_made_is_removed(tmp_path):
+    whole = wheel.build(tmp_path)
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    cut, written = whole.with_suffix(f".{ended.pid}"), whole.with_suffix(f".{os.getpid()}")
     cut.touch()
     written.touch()
-    snapshots.remove_unfinished(copies)
-    wheel.remove_unfinished(wheels)
-    assert list(copies.iterdir()) == kept[:1]
-    assert sorted(kept[1].parent.iterdir()) == sorted([kept[1], written])
+    wheel.remove_unfinished(tmp_path)
+    assert sorted(whole.parent.iterdir()) == sorted([whole, written])

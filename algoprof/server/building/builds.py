@@ -57,7 +57,8 @@ class Builder:
         for build in store.fail_unfinished():
             with contextlib.suppress(OSError), _appended(self.log(build)) as log:
                 _note(log, f"\n{CUT_SHORT}")
-        self._remove_what_was_cut_short()
+        shutil.rmtree(temporary_folder(data), ignore_errors=True)  # of a server that was killed, as the next ones
+        wheel.remove_unfinished(data / pruning.WHEELS)
 
     async def build(self, project: projects.Project) -> Version:
         """Build a project as it is now and return its version; a project built before is not built again.
@@ -200,14 +201,6 @@ class Builder:
         directory = self._environments / key
         if not (directory / _FINISHED).exists():
             shutil.rmtree(directory, ignore_errors=True)
-
-    def _remove_what_was_cut_short(self) -> None:
-        """Remove what a server that was killed has left half-made."""
-        shutil.rmtree(temporary_folder(self._data), ignore_errors=True)
-        snapshots.remove_unfinished(self._data / "projects")
-        wheel.remove_unfinished(self._data / "wheels")
-        for environment in (self._data / "environments").glob("*"):
-            self._remove_unfinished(environment.name)
 
     async def _install(self, environment: Path, requirements: Path, own_wheel: Path, log: BinaryIO) -> int:
         if find_spec("pip") is None:

@@ -15,7 +15,6 @@ _LEFT_OUT = frozenset(
     {".git", ".hg", ".venv", "venv", ".tox", ".nox", "node_modules", "__pycache__", ".mypy_cache", ".ruff_cache"}
     | {".pytest_cache", ".hypothesis", ".ipynb_checkpoints"}
 )
-_UNFINISHED = "."  # what the name of a copy that is being made begins with
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 MAX_FILES = 20_000
 MAX_BYTES = 2 * 1024**3
@@ -55,12 +54,6 @@ def take(project: Path, directory: Path) -> Snapshot:
         reason = f"cannot be read ({error.strerror}); make it readable or remove it"
         raise ProjectError(error.filename or project, reason) from None
     return Snapshot(directory / content, content, _commit(project) or content)
-
-
-def remove_unfinished(directory: Path) -> None:
-    """Remove the copies below a directory that were cut off while they were made."""
-    for left in directory.glob(f"{_UNFINISHED}*"):
-        shutil.rmtree(left, ignore_errors=True)
 
 
 def looks(project: Path) -> str:
@@ -121,7 +114,7 @@ def digest(project: Path) -> str:
 
 def _copy(project: Path, directory: Path) -> str:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(dir=directory, prefix=_UNFINISHED) as made:
+    with tempfile.TemporaryDirectory(dir=directory, prefix=".") as made:
         copy = Path(made, "project")
         copy.mkdir()
         for path in _files(project):

@@ -17,8 +17,8 @@ SERVER = "ALGOPROF_SERVER_PID"
 WORKER = "ALGOPROF_WORKER_PID_FILE"
 """The environment variable that names the file for the worker's pid; likewise."""
 
-PID, DIED = "pid", "died"
-"""The files in a worker's directory with its pid, and, once the server was killed, when that was: monotonic ns."""
+PID, ENDED = "pid", "ended"
+"""The files in a worker's directory with its pid, and with when it was ended or seen to have ended: monotonic ns."""
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_SET_CHILD_SUBREAPER = 1, 4, 15, 36
 _NAME = b"algoprof-keeper"
@@ -45,7 +45,7 @@ def fork() -> None:
             file.write(str(worker))
         os.closerange(0, 3)  # the pipes are the worker's
         control(_PR_SET_NAME, _NAME)
-        code = _keep(worker, server, os.path.join(os.path.dirname(noted), DIED))  # noqa: PTH118, PTH120
+        code = _keep(worker, server, os.path.join(os.path.dirname(noted), ENDED))  # noqa: PTH118, PTH120
         control(_PR_SET_DUMPABLE, 0)  # a core, if one is kept, is the worker's
         _end_as(code)
     os.setsid()
@@ -55,26 +55,30 @@ def fork() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _keep(worker: int, server: int, died: str) -> int:
-    """Wait until the worker is to end or has ended, kill what is left below, and return how it has ended.
-
-    If the server has been killed, the file that is named says when.
-    """
+def _keep(worker: int, server: int, ended: str) -> int:
+    """Wait until the worker is to end or has ended, note when, kill what is left below, and return how it has ended."""
     while True:
         event = signal.sigwaitinfo(_EVENTS)
         if event.si_signo == signal.SIGTERM:
             if event.si_pid == server or os.getppid() != server:
-                now_ns = time.monotonic_ns()
+                _note_now(ended)
                 _end_children()
-                if os.getppid() != server:
-                    with open(died, "w", encoding="ascii") as file:  # noqa: PTH123
-                        file.write(str(now_ns))
                 return -signal.SIGKILL
             os.kill(worker, signal.SIGTERM)  # somebody else's, and meant for the worker
         status = _reap(worker)
         if status is not None:
+            _note_now(ended)
             _end_children()
             return os.waitstatus_to_exitcode(status)
+
+
+def _note_now(path: str) -> None:
+    """Write the monotonic time to a file, if there is room for it."""
+    try:
+        with open(path, "w", encoding="ascii") as file:  # noqa: PTH123
+            file.write(str(time.monotonic_ns()))
+    except OSError:
+        pass
 
 
 def _reap(worker: int) -> int | None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
 
-def recover(scratch: Path, store: Store) -> int:
+def recover(scratch: Path, store: Store, how: str = "was killed") -> int:
     """Keep the runs of a server that is dead, and return how many of them were lost with it.
 
     Those that had ended are kept as they ended. Those that had not are `lost`: what their workers recorded says what
@@ -26,10 +26,12 @@ def recover(scratch: Path, store: Store) -> int:
     Args:
         scratch: the server's directory; none of its workers lives.
         store: the database.
+        how: how the server ended.
     """
-    died_ns = max((found for file in scratch.glob(f"*/{keeper.DIED}") if (found := _number(file))), default=None)
+    ends = (_number(file) for file in scratch.glob(f"*/{keeper.ENDED}"))
+    died_ns = max(filter(None, ends), default=0)  # with the server, all its workers end
     workers = [
-        (_number(flights.parent / keeper.PID) or 0, runs_in(flights, died_ns))
+        (_number(flights.parent / keeper.PID) or 0, runs_in(flights, died_ns or None))
         for flights in scratch.glob(f"*/{FOLDER}")
     ]
     algorithms = {algorithm.id: algorithm for algorithm in store.algorithms()}
@@ -39,7 +41,7 @@ def recover(scratch: Path, store: Store) -> int:
             continue
         profile = None if left.profile else _recorded(workers, left.run.request_id)
         if left.run.end == "lost" and not left.run.error:
-            left = _lost(left, profile, died_ns)  # noqa: PLW2901  (what was told of it, and what is known now)
+            left = _lost(left, profile, died_ns, how)  # noqa: PLW2901  (what was told of it, and what is known now)
             lost.append(left.run)
         kept.append((left.run, left.profile or (packed(profile) if profile else None)))
     for run in lost:
@@ -56,7 +58,7 @@ def _recorded(workers: "Sequence[tuple[int, Sequence[Profile]]]", request_id: st
     return next((profile for profile in found if profile is not None), None)
 
 
-def _lost(left: Left, profile: "Profile | None", died_ns: int | None) -> Left:
+def _lost(left: Left, profile: "Profile | None", died_ns: int, how: str) -> Left:
     """Return a run that was under way with what is known of its end."""
     run = left.run
     if left.started_ns is None:
@@ -64,14 +66,14 @@ def _lost(left: Left, profile: "Profile | None", died_ns: int | None) -> Left:
         stage = "while its worker loaded the algorithm" if left.loading else "before a worker was free for it"
     else:
         stage = "while it ran"
-        ran = (died_ns - left.started_ns) / 1e9 if died_ns else profile.duration if profile else 0.0
-    total = (died_ns - left.received_ns) / 1e9 if died_ns else run.queue + run.load + ran
+        ran = max(0.0, (died_ns - left.started_ns) / 1e9, profile.duration if profile else 0.0)
+    total = max((died_ns - left.received_ns) / 1e9, run.queue + run.load + ran)
     opened = (
         [f"{'/'.join(path)} was open, for {node.open_time:.3f} s" for path, node in profile.open_sections()]
         if profile
         else []
     )
-    error = "\n".join([f"the server {'was killed' if died_ns else 'ended'} {stage}", *opened])
+    error = "\n".join([f"the server {how} {stage}", *opened])
     return left._replace(run=replace(run, run=ran, total=total, error=error))
 
 

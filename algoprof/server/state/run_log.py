@@ -4,7 +4,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
 from algoprof.profiles.codec import from_json, to_json
@@ -41,9 +41,7 @@ create index if not exists run_of on run (algorithm_id, number);
 
 _MOST_PROFILE = 64 * 1024  # bytes, packed: a thousand of them stay below 64 MiB
 _MOST_UNPACKED = 16 * 1024 * 1024
-_MOST_INPUT = 500
-_MOST_ERROR = 4000
-_MOST_STDOUT = 8000
+_MOST = {"input": 500, "error": 4000, "stdout": 8000}  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,8 @@ class Run:
         return (self.queue + self.load + self.run) / self.timeout if self.timeout else 0.0
 
 
-_COLUMNS = tuple(field.name for field in fields(Run))
+COLUMNS = tuple(field.name for field in fields(Run))
+"""The fields of a run."""
 
 
 class RunLog:
@@ -101,8 +100,8 @@ class RunLog:
 
     def add(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Keep runs, each with what `packed` made of its profile, all or none, and forget the oldest."""
-        names, marks = ", ".join(_COLUMNS), ", ".join("?" * (len(_COLUMNS) + 1))
-        rows = [(*_row(bounded(run)), profile) for run, profile in runs]
+        names, marks = ", ".join(COLUMNS), ", ".join("?" * (len(COLUMNS) + 1))
+        rows = [(*(kept(run, name) for name in COLUMNS), profile) for run, profile in runs]
         self._database.execute("begin immediate")
         try:
             self._database.executemany(f"insert into run ({names}, profile) values ({marks})", rows)  # noqa: S608
@@ -128,7 +127,7 @@ class RunLog:
         return _unpacked(found[0]) if found and found[0] is not None else None
 
     def _all(self, condition: str, values: Sequence[object]) -> list[Run]:
-        query = f"select {', '.join(_COLUMNS)} from run {condition}"  # noqa: S608  (own words only)
+        query = f"select {', '.join(COLUMNS)} from run {condition}"  # noqa: S608  (own words only)
         return [Run(*row) for row in self._database.execute(query, list(values))]
 
 
@@ -151,19 +150,10 @@ def _unpacked(data: bytes) -> "Profile | None":
         return None
 
 
-def bounded(run: Run) -> Run:
-    """Return a run as it is kept: texts no longer than is shown, and without lone surrogates, which SQLite refuses."""
-    return replace(
-        run,
-        input=_storable(run.input[:_MOST_INPUT]),
-        error=_storable(run.error[:_MOST_ERROR]),
-        stdout=_storable(run.stdout[-_MOST_STDOUT:]),
-    )
-
-
-def _row(run: Run) -> list[object]:
-    return [getattr(run, name) for name in _COLUMNS]
-
-
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+def kept(run: Run, name: str) -> object:
+    """Return a field of a run as it is kept: no longer than is shown, no lone surrogate, which SQLite refuses."""
+    value = getattr(run, name)
+    if name in _MOST:
+        value = value[-_MOST[name] :] if name == "stdout" else value[: _MOST[name]]
+        return value.encode("utf-8", "replace").decode()
+    return value

@@ -1,22 +1,23 @@
 """The runs that are under way, a file each in the scratch directory: what is written there no kill of the server takes.
 
 A file is there from before a call is answered or begun until its run is in the database. Each line of it is a JSON
-object that adds to those before, so it is whole at any moment; the last one, where the run has ended, has all of it.
+object that adds to those before, so it is whole at any moment; the last one, once the run has ended, says how.
 """
 
 import base64
 import contextlib
 import json
 import os
-from collections.abc import Iterator
-from dataclasses import asdict, fields
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from algoprof.server.state.run_log import Run, bounded
+from algoprof.server.state.run_log import COLUMNS, Run, kept
 
 FOLDER = "runs"
 """Where the files are in a scratch directory."""
+
+_KNOWN_AT_ITS_END = ("end", "error", "queue", "load", "run", "total", "stdout")
 
 
 class Left(NamedTuple):
@@ -49,11 +50,11 @@ class UnderWay:
     """
 
     def __init__(self, directory: Path, run: Run, received_ns: int) -> None:
-        self._path = directory / run.request_id
+        self._path = f"{directory}/{run.request_id}"
         self._file: int | None = None
         with contextlib.suppress(OSError):
             self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
-        self._write({**asdict(bounded(run)), "received_ns": received_ns})
+        self._write(_told(run, COLUMNS) | {"received_ns": received_ns})
 
     def load(self, queue: float) -> None:
         """It has a worker, after so many seconds."""
@@ -66,14 +67,14 @@ class UnderWay:
     def finish(self, run: Run, profile: bytes | None) -> None:
         """It has ended; its profile, if it is known already, is as `run_log.packed` makes it."""
         told = None if profile is None else base64.b64encode(profile).decode("ascii")
-        self._write({**asdict(bounded(run)), "profile": told})
+        self._write(_told(run, _KNOWN_AT_ITS_END) | {"profile": told})
         self._close()
 
     def forget(self) -> None:
         """It is in the database, or does not belong there."""
         self._close()
         with contextlib.suppress(OSError):
-            self._path.unlink()
+            os.unlink(self._path)  # noqa: PTH108  (named by text: it is on the path of every answer)
 
     def _write(self, told: dict[str, Any]) -> None:
         if self._file is not None:
@@ -86,6 +87,10 @@ class UnderWay:
             self._file = None
 
 
+def _told(run: Run, names: Sequence[str]) -> dict[str, Any]:
+    return {name: kept(run, name) for name in names}
+
+
 def left(directory: Path) -> Iterator[Left]:
     """Yield what files tell, the oldest first; one that tells nothing was begun when the server was killed."""
     found = [told for path in directory.glob("*") if (told := _read(path)) is not None]
@@ -94,12 +99,12 @@ def left(directory: Path) -> Iterator[Left]:
 
 def _read(path: Path) -> Left | None:
     told: dict[str, Any] = {}
-    with contextlib.suppress(ValueError):  # half a line: there was no room for more
+    with contextlib.suppress(ValueError, TypeError):  # there was no room for the whole of a line
         for line in path.read_bytes().split(b"\n")[:-1]:  # behind the last end of a line is nothing, or half a line
-            told.update(json.loads(line))
-    if not told:
+            told |= json.loads(line)
+    if not told.keys() >= {"received_ns", *COLUMNS}:
         return None
-    run = Run(**{field.name: told[field.name] for field in fields(Run)})
+    run = Run(**{name: told[name] for name in COLUMNS})
     profile = told.get("profile")
     return Left(
         run,

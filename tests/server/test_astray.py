@@ -155,13 +155,14 @@ def test_a_keeper_that_is_stopped_goes_on_to_do_its_work(call, tmp_path):
     assert ended(started(tmp_path))
 
 
-@pytest.mark.parametrize("start", ["child", "daemon"])
-def test_when_the_server_is_killed_nothing_goes_on(astray, tmp_path, start):
+def test_when_the_server_is_killed_nothing_goes_on(astray, tmp_path):
     serving = astray()
-    given = {"start": start, "then": "answer", "pids": str(tmp_path / "pids")}
-    worker = serving.call("local/astray", given)["result"]
+    begun = []
+    for start in ("child", "daemon"):
+        given = {"start": start, "then": "answer", "pids": str(tmp_path / start)}
+        begun += [serving.call("local/astray", given)["result"], int((tmp_path / start).read_text())]
     assert serving.stop(signal.SIGKILL) == -signal.SIGKILL
-    wait_until(lambda: ended(worker) and ended(started(tmp_path)))
+    wait_until(lambda: all(map(ended, begun)))
 
 
 @pytest.mark.parametrize("then", ["close_all", "close_output", "close_requests"])
@@ -183,3 +184,26 @@ def test_a_reply_without_a_word_is_an_error(call):
 def test_a_flood_without_a_line_is_cut_and_counted(call):
     answer = call("", "flood")
     assert answer["metadata"]["stdout"].endswith(f"\n[{96 * 2**20} bytes more were left out]\n")
+
+
+def test_a_word_that_it_is_loaded_may_stand_in_a_line_without_end(serve_module, tmp_path):
+    folder = tmp_path / "endless"
+    folder.mkdir()
+    flood = "import os\n\nos.write(1, b'PIPE_INIT_COMPLETE')\nfor _ in range(64):\n    os.write(1, b'x' * 2**20)\n"
+    (folder / "main.py").write_text(flood + "\n\ndef apply(input):\n    return input\n")
+    answer = serve_module(folder).call("local/endless?timeout=20&stdout=true", 1)
+    assert answer.get("result") == 1, answer
+    assert "PIPE_INIT_COMPLETE" not in answer["metadata"]["stdout"]
+
+
+def test_a_worker_that_cannot_be_started_is_told_and_the_next_one_may_be(server, call):
+    call("", "end")
+    links = [entry.readlink() for entry in Path(f"/proc/{server.process.pid}/fd").iterdir()]
+    scratch = next(link.parent for link in links if link.parent.name.startswith("algoprof-serve-"))
+    shutil.rmtree(scratch)
+    answer = server.post("local/astray", {})
+    assert answer.status_code == 500
+    assert answer.json()["error"]["message"].startswith("no worker could be started: ")
+    scratch.mkdir()
+    assert call("", "answer")["result"]
+    assert "Traceback" not in server.said

@@ -79,7 +79,7 @@ class Output:
         if start < 0:
             self._unsearched = text[-len(self._marker) :]
         elif text.find(b"\n", start) < 0:
-            self._unsearched = text[start:]  # the rest of its line is still to come
+            self._unsearched = self._marker  # the rest of its line is still to come, however long
         else:
             self._unsearched = b""
             kept = self._kept.find(self._marker)

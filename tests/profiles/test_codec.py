@@ -20,7 +20,9 @@ from algoprof.profiles.tree import Node, Span
 
 times = st.integers(0, 2**62)
 texts = st.text(max_size=30)
-attributes = st.dictionaries(texts, st.one_of(texts, st.integers(-(2**62), 2**62), st.booleans(), st.floats(allow_nan=False)))
+attributes = st.dictionaries(
+    texts, st.one_of(texts, st.integers(-(2**62), 2**62), st.booleans(), st.floats(allow_nan=False))
+)
 spans = st.builds(
     Span,
     kind=st.sampled_from(["first", "slowest", "failed", "open"]),

@@ -146,7 +146,6 @@ async def _run(
             timeout_graceful_shutdown=_GRACE,
         )
     )
-    await host.prune()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     watching = asyncio.create_task(connections.watch(server.server_state.connections))
     watcher = Watcher(directories if watched else ())

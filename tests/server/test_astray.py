@@ -64,14 +64,15 @@ def started(tmp_path):
     return int((tmp_path / "pids").read_text())
 
 
-@pytest.mark.parametrize("start", ["child", "daemon"])
 @pytest.mark.parametrize(
-    ("then", "error"),
+    ("start", "then", "error"),
     [
-        ("hang", "TimeoutError"),
-        ("stop_the_group", "TimeoutError"),
-        ("end", "exited with code 5"),
-        ("end_the_group", "exited with code -9 (SIGKILL)"),
+        ("child", "hang", "TimeoutError"),
+        ("daemon", "hang", "TimeoutError"),
+        ("daemon", "stop_the_group", "TimeoutError"),
+        ("child", "end", "exited with code 5"),
+        ("daemon", "end", "exited with code 5"),
+        ("daemon", "end_the_group", "exited with code -9 (SIGKILL)"),
     ],
 )
 def test_what_a_worker_has_started_ends_with_it_a_daemon_too(call, tmp_path, start, then, error):

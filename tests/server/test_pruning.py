@@ -90,7 +90,7 @@ def test_what_was_asked_for_and_what_is_in_use_and_new_is_kept(kept, tmp_path):
     assert not (serving.data / "removed").exists()
 
 
-def test_a_server_begins_by_removing_what_was_left(serve, project, tmp_path):
+def test_a_server_that_starts_removes_what_another_one_left(serve, project, tmp_path):
     folder = project("live", {"main.py": SOURCE.format(number=0)})
     first = serve(folder, data=tmp_path / "data")
     assert first.call("local/live", None)["result"] == 0

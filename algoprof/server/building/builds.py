@@ -96,7 +96,7 @@ class Builder:
             removed += pruning.set_aside(self._data, pruning.ENVIRONMENTS, {build.environment for build in builds})
             if self._wheel:
                 pruning.set_aside(self._data, pruning.WHEELS, {self._wheel})
-        await asyncio.to_thread(pruning.empty, self._data)
+            await asyncio.to_thread(pruning.empty, self._data)
         if removed:
             self._say(f"removed {removed} snapshots and environments of old builds")
 

@@ -197,14 +197,15 @@ def test_a_word_that_it_is_loaded_may_stand_in_a_line_without_end(serve_module, 
     assert "PIPE_INIT_COMPLETE" not in answer["metadata"]["stdout"]
 
 
-def test_a_worker_that_cannot_be_started_is_told_and_the_next_one_may_be(server, call):
-    call("", "end")
+def test_a_worker_that_cannot_be_asked_or_started_is_told_and_the_next_one_may_be(server, call):
+    assert call("", "answer")["result"]
     links = [entry.readlink() for entry in Path(f"/proc/{server.process.pid}/fd").iterdir()]
-    scratch = next(link.parent for link in links if link.parent.name.startswith("algoprof-serve-"))
+    scratch = next(link.parent for link in links if link.parent.name.startswith("algoprof-server-"))
     shutil.rmtree(scratch)
-    answer = server.post("local/astray", {})
-    assert answer.status_code == 500
-    assert answer.json()["error"]["message"].startswith("no worker could be started: ")
+    for words in ("the worker could not be given the request: ", "no worker could be started: "):
+        answer = server.post("local/astray", {})
+        assert answer.status_code == 500
+        assert answer.json()["error"]["message"].startswith(words)
     scratch.mkdir()
     assert call("", "answer")["result"]
     assert "Traceback" not in server.said

@@ -1,6 +1,7 @@
 """The runs that a server keeps: bounded, damaged ones told apart, written after the answer."""
 
 import asyncio
+import resource
 import sqlite3
 import zlib
 from dataclasses import replace
@@ -105,3 +106,15 @@ async def test_a_database_that_fails_is_told_once_and_calls_go_on(store, run, tm
     assert len(said) == 1
     assert "runs are not kept" in said[0]
     assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_on_a_full_disk_calls_are_answered_as_ever(serve, project):
+    serving = serve(project("full", {"main.py": "def apply(input):\n    return 1 / input\n"}))
+    assert serving.call("local/full", 1)["result"] == 1  # its worker, and what is imported for a call, is there
+    before = resource.prlimit(serving.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+    failed = [serving.call("local/full", 0), serving.call("local/full", 0)]
+    assert [answer["error"]["message"] for answer in failed] == ["division by zero"] * 2
+    assert serving.call("local/full", 2)["result"] == 0.5
+    resource.prlimit(serving.process.pid, resource.RLIMIT_FSIZE, before)
+    last = serving.call("local/full", 0)["request_id"]
+    assert last in {row["request_id"] for row in serving.get("/v1/algorithms/local/full/errors").json()}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
+from algoprof.errors import ServerError
 from algoprof.server.access.callers import Callers
 from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
 from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Unasked, Worker
@@ -234,6 +235,7 @@ class Replicas:
         leaving.add_done_callback(self._leaving.discard)
 
     async def _serve(self, worker: Worker, job: Job, outcome: Outcome, begun: float) -> None:
+        """Have a worker answer a job, and note what comes of it."""
         try:
             await worker.load(job.deadline)
             outcome.load = time.monotonic() - begun
@@ -250,29 +252,34 @@ class Replicas:
             outcome.message = str(ended) if isinstance(ended, Exited) else f"its reply could not be read ({ended})"
         except ReplyTooLarge:
             outcome.reply, outcome.end = TOO_LARGE, "reply"
+        except OSError as error:  # its private directory is full, or gone
+            raise ServerError(f"the worker could not be given the request: {error}") from error
         if outcome.end != "reply" or outcome.reply is TOO_LARGE:
             now = time.monotonic()
             if worker.started is None:
                 outcome.load = now - begun
             else:
                 outcome.run = now - worker.started
-        died_ns = None if outcome.end == "reply" else time.monotonic_ns()
-        if outcome.end == "timeout":
-            await worker.halt()
-        outcome.stdout = worker.take_output()
-        flights = worker.flights
-        files = flights.names() if flights is not None else []  # the server stops, and has closed it
-        if flights is None or not files:
-            return
-        outcome.recorded = partial(
-            flights.profile, job.request_id, worker.pid, died_ns, among=None if died_ns else files
-        )
-        if job.profile or died_ns is not None:  # when it died is known now
-            found = await asyncio.to_thread(outcome.recorded)
-            outcome.recorded = lambda: found
-            if died_ns is not None and found is not None:
-                outcome.packed = await asyncio.to_thread(packed, found)
-            outcome.profile = found if job.profile or outcome.end == "timeout" else None
+        await _take(worker, job, outcome)
+
+
+async def _take(worker: Worker, job: Job, outcome: Outcome) -> None:
+    """Take what a worker has printed and recorded of a job; it is ended first if it has not answered."""
+    died_ns = None if outcome.end == "reply" else time.monotonic_ns()
+    if outcome.end == "timeout":
+        await worker.halt()
+    outcome.stdout = worker.take_output()
+    flights = worker.flights
+    files = flights.names() if flights is not None else []  # the server stops, and has closed it
+    if flights is None or not files:
+        return
+    outcome.recorded = partial(flights.profile, job.request_id, worker.pid, died_ns, among=None if died_ns else files)
+    if job.profile or died_ns is not None:  # when it died is known now
+        found = await asyncio.to_thread(outcome.recorded)
+        outcome.recorded = lambda: found
+        if died_ns is not None and found is not None:
+            outcome.packed = await asyncio.to_thread(packed, found)
+        outcome.profile = found if job.profile or outcome.end == "timeout" else None
 
 
 def _page(job: Job) -> control.Request:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import sqlite3
 import time
 import uuid
 from collections.abc import Coroutine
@@ -99,16 +100,19 @@ async def _perform(
         host.runs.keep(job.record, _ended(run, job, outcome, {"message": stopped}), outcome.packed)
         raise Refusal(503, envelopes.INTERNAL, stopped)
     error = _error(job, outcome)
-    if error is not None:
-        host.store.record_error(
-            algorithm,
-            request_id=job.request_id,
-            version=run.version,
-            given=content[:512].decode("utf-8", "replace"),
-            error=error,
-        )
-    if outcome.insights.values:
-        host.store.record_insights(algorithm, job.request_id, _insights(algorithm, run.version, job, outcome))
+    try:
+        if error is not None:
+            host.store.record_error(
+                algorithm,
+                request_id=job.request_id,
+                version=run.version,
+                given=content[:512].decode("utf-8", "replace"),
+                error=error,
+            )
+        if outcome.insights.values:
+            host.store.record_insights(algorithm, job.request_id, _insights(algorithm, run.version, job, outcome))
+    except sqlite3.Error as failed:  # a full disk
+        host.say(f"errors and insights are not kept ({failed}); calls are answered all the same")
     host.runs.keep(job.record, _ended(run, job, outcome, error), outcome.packed, outcome.recorded)
     return outcome, error
 

@@ -15,6 +15,8 @@ import pytest
 import requests
 
 PROJECTS = Path(__file__).parent / "projects"
+_ADKS = ("adk", "adk_bare", "adk_unloadable", "adk_unimportable")  # one environment for all
+_SHARED = ("plain", "classic", *_ADKS, "traced", "caller", "broken")
 collect_ignore = ["projects"]
 """Algorithms are no tests: importing one would run it."""
 
@@ -103,7 +105,9 @@ def _begun(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield None
         return
     folder = tmp_path_factory.mktemp("server")
-    directories = [_copy(name, folder) for name in ("plain", "classic", "adk", "traced", "caller", "broken")]
+    directories = [_copy(name, folder) for name in _SHARED]
+    directories.append(directories[0].rename(folder / "second"))
+    directories[0] = _copy("plain", folder)
     env = {"XDG_DATA_HOME": str(folder / "home"), "ALGOPROF_FLIGHT_DIR": str(folder / "flight")}
     serving = Serving(folder / "data", *directories, env=env, options=["--parent", str(os.getpid())])
     yield serving

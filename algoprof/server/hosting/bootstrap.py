@@ -7,6 +7,7 @@ installed. Arguments: the kind (`adk` or `apply`) and the module; the working di
 
 import base64
 import contextlib
+import ctypes
 import functools
 import importlib
 import json
@@ -15,8 +16,8 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from types import ModuleType, SimpleNamespace
+from collections.abc import Callable, Coroutine, Iterator
+from types import ModuleType
 from typing import Any, NoReturn, TextIO
 
 READY = "PIPE_INIT_COMPLETE"
@@ -25,9 +26,15 @@ _WAY_OUT = (
     "or write it to a file, put that with client.file('data://.algo/OWNER/ALGORITHM/temp/NAME').putFile(PATH) "
     "and return its URI"
 )
+_STILL_TO_RUN = {
+    "coroutine": ", and nobody awaits it: return asyncio.run(...) of it",
+    "generator": ": return list(...) of it",
+    "async_generator": ", and nobody iterates over it: collect its items within asyncio.run(...)",
+}
 _hidden = [__file__, "<frozen importlib", importlib.__file__]  # files whose frames are not the author's
 _started: list[object] = []  # the ADK objects that have begun to serve
 _roots: list[str] = []  # the algorithm's folder, below which stack traces name its files
+_libc = ctypes.CDLL(None)
 _PID = os.getpid()  # another one is that of a process that the algorithm has forked
 
 
@@ -147,12 +154,12 @@ def patch_adk(fifo: str, fail: Callable[[BaseException], None]) -> None:
         importlib.import_module("adk.ADK")
     except ImportError:
         return
-    adk, adk_io = sys.modules["adk.ADK"], sys.modules["adk.io"]
+    adk = sys.modules["adk.ADK"]
 
-    def format_exception(*, value: BaseException | None = None, **_options: object) -> list[str]:
-        return authors_traceback(value)
+    def create_exception(exception: Exception, loading_exception: bool = False) -> str:
+        return failure(exception, "LoadingError" if loading_exception else "AlgorithmError")
 
-    vars(adk_io)["traceback"] = SimpleNamespace(format_exception=format_exception)
+    vars(adk)["create_exception"] = create_exception
     vars(adk)["format_response"] = encode
     maker: Any = vars(adk)["ADK"]
     maker.FIFO_PATH = property(lambda _self: fifo, lambda _self, _path: None)
@@ -192,6 +199,7 @@ def _contained(function: Any, answer_end: Callable[[BaseException], None]) -> An
             _leave(error)
         if os.getpid() != _PID:
             _leave(SystemExit())
+        _flush()  # before the reply: ADK does that after it
         return result
 
     return call
@@ -270,6 +278,8 @@ def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # whatever the author has put there
             stream.flush()
+    with contextlib.suppress(Exception):  # no such symbol: it is not the C library of Linux
+        _libc.fflush(ctypes.c_void_p.in_dll(_libc, "stdout"))
 
 
 def _text_of(error: BaseException) -> str:
@@ -297,7 +307,10 @@ def _faults(value: object, path: str, around: tuple[int, ...]) -> Iterator[str]:
         if not math.isfinite(value):
             yield f"{path}: {value} is not JSON"
     elif value is not None and not isinstance(value, (str, int)):
-        yield f"{path}: {type(value).__name__} is not JSON-serializable"
+        if isinstance(value, Coroutine):
+            value.close()  # else it would warn that nobody has awaited it
+        kind = type(value).__name__
+        yield f"{path}: {kind} is not JSON-serializable{_STILL_TO_RUN.get(kind, '')}"
 
 
 def _faults_within(

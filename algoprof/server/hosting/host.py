@@ -84,7 +84,7 @@ class Host:
         self._jobs = None if limits.jobs is None else asyncio.Semaphore(limits.jobs)
         self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
         self._served: dict[str, Version | None] = {}  # by algorithm id; None if its folder does not build
-        self._replicas: dict[tuple[str, str], tuple[Build, Replicas]] = {}  # by content and environment
+        self._replicas: dict[tuple[str, str, str], tuple[Build, Replicas]] = {}  # by what `_runs_as` returns
 
     async def add(self, project: projects.Project) -> Version:
         """Build a project and host it: calls from now on get it, those that have begun end on the version they have.
@@ -149,7 +149,7 @@ class Host:
             version = self._served.get(algorithm.id)
             build = self.store.build(algorithm, version.build_id) if version else None
             needed += [build] if build else []
-        kept = {(build.content, build.environment) for build in needed}
+        kept = set(map(_runs_as, needed))
         self._replicas = {key: (b, r) for key, (b, r) in self._replicas.items() if key in kept or r.in_use}
         return [*needed, *(build for build, _ in self._replicas.values())]
 
@@ -253,7 +253,7 @@ class Host:
         return found, build
 
     def _has_files(self, build: Build) -> bool:
-        return (build.content, build.environment) in self._replicas or self.builder.has(build)
+        return _runs_as(build) in self._replicas or self.builder.has(build)
 
     async def run(self, build: Build, job: Job) -> Outcome:
         """Put a job into the queue of a build and return what came of it.
@@ -261,7 +261,7 @@ class Host:
         Raises:
             ServerError: if no worker could be started.
         """
-        key = (build.content, build.environment)
+        key = _runs_as(build)
         if key not in self._replicas:
             program = Program(
                 self.builder.python(build), self.builder.root(build), build.kind, build.module, self.environment
@@ -292,7 +292,7 @@ class Host:
         if before is None or before.build_id == version.build_id:
             return
         build = self.store.build(algorithm, before.build_id)
-        known = self._replicas.get((build.content, build.environment)) if build else None
+        known = self._replicas.get(_runs_as(build)) if build else None
         if known is not None:
             await known[1].release()
 
@@ -303,6 +303,11 @@ class Host:
         if self.background:
             await asyncio.wait(self.background, timeout=1)
         await self.runs.close()
+
+
+def _runs_as(build: Build) -> tuple[str, str, str]:
+    """Return what builds have in common that share their workers: two algorithms never do, whatever they hold."""
+    return build.algorithm_id, build.content, build.environment
 
 
 def _same_project(directory: Path, algorithm: Algorithm) -> projects.Project:

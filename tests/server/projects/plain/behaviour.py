@@ -1,6 +1,9 @@
 # ruff: noqa: A002  (`input` is what the platform calls it)
 """An algorithm that does what its input says."""
 
+import asyncio
+import ctypes
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -177,3 +180,119 @@ def sleep(seconds, begun=None):
         Path(begun).touch()
     time.sleep(seconds)
     return seconds
+
+
+def read_stdin():
+    return sys.stdin.read()
+
+
+def close_stdout():
+    print("before it is closed")
+    os.close(1)
+    return "answered"
+
+
+def print_from_c(text):
+    """Print through the buffer of the C library, which a pipe does not flush."""
+    return ctypes.CDLL(None).printf(text.encode())
+
+
+def buffer_stdout(text):
+    """Print through a buffer of one's own."""
+    sys.stdout = open(1, "w", buffering=4096, closefd=False)  # noqa: SIM115
+    sys.stdout.write(text)
+    return text
+
+
+def write_algoout(text):
+    """Write to the file that is the reply pipe on the platform."""
+    path = Path("/tmp/algoout")
+    with path.open("x") as file:
+        file.write(text)
+    path.unlink()
+    return "answered"
+
+
+def wander():
+    os.environ["WANDERED"] = "yes"
+    os.umask(0)
+    os.chdir("/")
+    return os.getcwd()  # noqa: PTH109
+
+
+def where():
+    return [Path.cwd().name, os.environ.get("WANDERED"), os.environ["ALGOPROF_REPLY_FIFO"]]
+
+
+def ignore_signals():
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    return os.getpid()
+
+
+def pool(method):
+    print("in the parent")
+    with multiprocessing.get_context(method).Pool(2) as workers:
+        squares = workers.map(square, [1, 2, 3])
+        workers.close()
+        workers.join()
+        return squares
+
+
+def square(number):
+    print("in a child")
+    return number**2
+
+
+def run_asyncio():
+    async def later(number):
+        await asyncio.sleep(0.01)
+        return number
+
+    async def both():
+        return await asyncio.gather(later(1), later(2))
+
+    return asyncio.run(both())
+
+
+async def coroutine():
+    return "never"
+
+
+def generator():
+    yield 1
+
+
+async def async_generator():
+    yield 1
+
+
+def within():
+    return {"rows": [1, (number for number in range(3))]}
+
+
+def recurse():
+    return recurse()
+
+
+def linger(folder):
+    """Leave a thread behind that prints when it is told to."""
+
+    def wait():
+        while not Path(folder, "go").exists():
+            time.sleep(0.005)
+        print("from a thread of an earlier call")
+        Path(folder, "gone").touch()
+
+    print("said by the call")
+    threading.Thread(target=wait).start()
+    return "answered"
+
+
+def wait_for(path):
+    print("waiting")
+    while not Path(path).exists():
+        time.sleep(0.005)
+    print("waited")
+    return "answered"

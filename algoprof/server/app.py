@@ -38,7 +38,13 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
         callers: who is let in; a request to what is in `OPEN` always is, and a worker's that reports insights.
         visitors: who may look at the pages.
     """
-    routes: list[BaseRoute] = [
+    algorithms = ("{id:uuid}", "{owner}/{name}")  # the id first: it would also match as an owner
+    routes: list[BaseRoute] = [  # calls first, as they are many
+        Route(f"/v1/algo/{algorithm}{version}", calling.call, methods=["POST"])
+        for algorithm in algorithms
+        for version in ("", "/{version}")
+    ]
+    routes += [
         Route(HEALTH, management.health),
         Route(document.PATH, document.describe),
         Route(insights.PATH, insights.report, methods=["POST"]),
@@ -46,10 +52,8 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
         Route(f"{_ADMINISTRATION}reservations", administration.reservations),
         *data_routes.routes(),
     ]
-    for algorithm in ("{id:uuid}", "{owner}/{name}"):  # the id first: it would also match as an owner
+    for algorithm in algorithms:
         routes += [
-            Route(f"/v1/algo/{algorithm}", calling.call, methods=["POST"]),
-            Route(f"/v1/algo/{algorithm}/{{version}}", calling.call, methods=["POST"]),
             Route(f"/v1/algorithms/{algorithm}", management.algorithm),
             Route(f"/v1/algorithms/{algorithm}", management.update, methods=["PUT"]),
             Route(f"/v1/algorithms/{algorithm}/scm/status", management.source_status),

@@ -62,6 +62,8 @@ class Keyring:
         self._database = sqlite3.connect(path, isolation_level=None)
         if isinstance(path, Path):
             path.chmod(0o600)
+        self._as_of = (0, 0)
+        self._found: dict[str, KeyRecord] = {}  # by hash, those that were asked for since the last change
         self._database.executescript(f"pragma journal_mode = wal; pragma synchronous = normal; {_SCHEMA}")
 
     def close(self) -> None:
@@ -86,7 +88,15 @@ class Keyring:
 
     def find(self, digest: str) -> KeyRecord | None:
         """Return the key with a hash, see `keys.digest`; None if there is none."""
-        return next(self._records("where digest = ?", digest), None)
+        as_of = self._database.execute("pragma data_version").fetchone()[0], self._database.total_changes
+        if as_of != self._as_of:  # somebody has written: this process, or `algoprof keys`
+            self._as_of, self._found = as_of, {}
+        if digest not in self._found:
+            record = next(self._records("where digest = ?", digest), None)
+            if record is None:
+                return None  # not remembered: a stranger may show any number of them
+            self._found[digest] = record
+        return self._found[digest]
 
     def all(self) -> list[KeyRecord]:
         """Return every key, oldest first."""

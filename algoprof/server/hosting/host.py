@@ -27,6 +27,7 @@ from algoprof.server.state.run_keeping import Keeper
 from algoprof.server.state.store import Algorithm, Build, Part, Store, Version
 
 _HASH_LENGTH = 40
+_SELECTED = 1000  # selectors whose versions are remembered
 _NOT_PASSED_ON = ("VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "ALGORITHMIA_BEARER_TOKEN")
 
 
@@ -39,6 +40,20 @@ class Load(NamedTuple):
     running: int
     idle: int
     most: int
+
+
+class _Known(NamedTuple):
+    """What each call asks for, as it stood in the store.
+
+    Args:
+        changes: what the store counted then.
+        algorithms: by `OWNER/NAME` and by id.
+        selected: versions with their builds, by the id of their algorithm and the selector that means them.
+    """
+
+    changes: int
+    algorithms: dict[str, Algorithm]
+    selected: dict[tuple[str, str], tuple[Version, Build]]
 
 
 class Host:
@@ -84,6 +99,7 @@ class Host:
         self._jobs = None if limits.jobs is None else asyncio.Semaphore(limits.jobs)
         self._directories: dict[str, Path] = {}  # by algorithm id: the folder that is served here
         self._served: dict[str, Version | None] = {}  # by algorithm id; None if its folder does not build
+        self._known = _Known(-1, {}, {})
         self._replicas: dict[tuple[str, str, str], tuple[Build, Replicas]] = {}  # by what `_runs_as` returns
 
     async def add(self, project: projects.Project) -> Version:
@@ -188,10 +204,10 @@ class Host:
         Raises:
             Refusal: if there is none.
         """
-        for algorithm in self.store.algorithms():
-            if name in (algorithm.path, algorithm.id):
-                return algorithm
-        raise no_such_algorithm(name)
+        found = self._known_as_of_now().algorithms.get(name)
+        if found is None:
+            raise no_such_algorithm(name)
+        return found
 
     def callable(self, name: str, selector: str) -> Algorithm:
         """Return an algorithm that can be called, by `OWNER/NAME` or by id.
@@ -235,6 +251,24 @@ class Host:
         Raises:
             Refusal: if there is none.
         """
+        found, build = self._select(algorithm, selector)
+        if not self._has_files(build):
+            message = (
+                f"algorithm algo://{algorithm.path}/{found.semantic} has no files any more (No such algorithm version):"
+                " --keep says how many builds keep theirs, besides versions that are published on request"
+            )
+            raise Refusal(404, VERSION_NOT_FOUND, message)
+        return found, build
+
+    def _select(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:
+        """Return the version that a selector means, with its build, whose files may be gone.
+
+        Raises:
+            Refusal: if there is none.
+        """
+        selected = self._known_as_of_now().selected
+        if (algorithm.id, selector) in selected:
+            return selected[algorithm.id, selector]
         builds = self.store.builds(algorithm) if len(selector) == _HASH_LENGTH else []
         commits = {build.id: build.commit_sha for build in builds}
         found = versions.select(self.store.versions(algorithm), selector, commits)
@@ -244,12 +278,8 @@ class Host:
             if selector == "latestPrivate":
                 message += ": every version that this server publishes is public"
             raise Refusal(404, VERSION_NOT_FOUND, message)
-        if not self._has_files(build):
-            message = (
-                f"algorithm algo://{algorithm.path}/{found.semantic} has no files any more (No such algorithm version):"
-                " --keep says how many builds keep theirs, besides versions that are published on request"
-            )
-            raise Refusal(404, VERSION_NOT_FOUND, message)
+        if len(selected) < _SELECTED:
+            selected[algorithm.id, selector] = found, build
         return found, build
 
     def _has_files(self, build: Build) -> bool:
@@ -284,6 +314,13 @@ class Host:
             )
             for build, replicas in self._replicas.values()
         ]
+
+    def _known_as_of_now(self) -> "_Known":
+        """Return what was read from the store, anew if something has been written to it since."""
+        if self._known.changes != self.store.changes:
+            algorithms = {name: one for one in self.store.algorithms() for name in (one.path, one.id)}
+            self._known = _Known(self.store.changes, algorithms, {})
+        return self._known
 
     async def _serve(self, algorithm: Algorithm, version: Version) -> None:
         """Have calls get a version from now on, and let the idle workers of what was served before end."""

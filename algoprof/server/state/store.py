@@ -206,6 +206,11 @@ class Store:
         """Close the database."""
         self._database.close()
 
+    @property
+    def changes(self) -> int:
+        """Grows with every row that is written here; while it stays the same, so does what was read, but for runs."""
+        return self._database.total_changes
+
     def algorithms(self) -> list[Algorithm]:
         """Return every algorithm that was ever built."""
         return self._all(Algorithm, "order by owner, name", [])

@@ -5,7 +5,7 @@ import os
 import stat
 import struct
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
@@ -19,6 +19,7 @@ from algoprof.recorder.sample_reader import Key, SampleReader, Samples
 
 _ROW = struct.Struct(f"<{at.NODE_WORDS}q")
 _RUN = struct.Struct(f"<{at.RUN_WORDS}q")
+_REQUEST = f"<{at.REQUEST_BYTES // 8}q"
 _PATIENCE_SECONDS, _PATIENCE_IN_ALL_SECONDS, _PAUSE_SECONDS = 0.2, 2.0, 0.0001  # with one row, and with a file
 _TRIES = 100  # between two pauses
 _LOOKS, _LOOK_SECONDS = 25, 0.004  # for a moment in which no run ends
@@ -49,7 +50,9 @@ class Flight:
     seen_ns: int = 0
 
 
-def read(path: str | os.PathLike[str], *, at_ns: int | None = None, copied: bool = False) -> Flight:
+def read(
+    path: str | os.PathLike[str], *, at_ns: int | None = None, copied: bool = False, request_id: str | None = None
+) -> Flight:
     """Read a flight file, or as much of one as its program has used: its end, which holds nothing, may be cut off.
 
     Args:
@@ -57,6 +60,8 @@ def read(path: str | os.PathLike[str], *, at_ns: int | None = None, copied: bool
         at_ns: for a dead process, when it died, on the monotonic clock; else the last moment that the file knows of.
         copied: whether to read copies of the file rather than to map it. Whoever may write it may cut it off at any
             moment, and that kills a process which reads a mapped one.
+        request_id: only the runs that served this request are wanted, and the parts of runs of other processes; others
+            may be left out, which takes a fraction of the time where there were many.
 
     Raises:
         ProfileFileError: if it is no flight file, or of another version, or cut off.
@@ -72,10 +77,10 @@ def read(path: str | os.PathLike[str], *, at_ns: int | None = None, copied: bool
         if copied:
             before = _copy(handle) if alive else None
             with memoryview(_copy(handle)) as view:
-                return read_view(view, alive=alive, path=path, at_ns=at_ns, before=before)
+                return read_view(view, alive=alive, path=path, at_ns=at_ns, request_id=request_id, before=before)
         whole = min(size, at.FILE_BYTES) // at.SEGMENT_BYTES * at.SEGMENT_BYTES
         with mmap.mmap(handle, whole, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
-            return read_view(view, alive=alive, path=path, at_ns=at_ns)
+            return read_view(view, alive=alive, path=path, at_ns=at_ns, request_id=request_id)
     finally:
         os.close(handle)
 
@@ -87,10 +92,11 @@ def read_view(
     path: str | os.PathLike[str] = "this process",
     at_ns: int | None = None,
     serial: int | None = None,
+    request_id: str | None = None,
     parts_only: bool = False,
     before: bytes | None = None,
 ) -> Flight:
-    """Read a mapped flight file, or just the run of one serial, or just the parts of other processes' runs.
+    """Read a mapped flight file, or just the run of one serial, or of one request, or the parts of others' runs.
 
     Where the view is a copy of a living process's file, `before` is one that was made before it.
     """
@@ -106,7 +112,12 @@ def read_view(
             raise ProfileFileError(
                 path, f"cut off: {used - there} of the {used} segments that it uses are missing; copy it whole"
             )
-        reading = _Reading(view, words, alive=alive, at_ns=at_ns, serial=serial, parts_only=parts_only, before=before)
+        if not alive and at_ns is None:
+            request_id = None  # when it died is known from all that it left
+        only = None if request_id is None else _request_words(request_id)
+        reading = _Reading(
+            view, words, alive=alive, at_ns=at_ns, serial=serial, request=only, parts_only=parts_only, before=before
+        )
         return reading.flight()
 
 
@@ -136,6 +147,11 @@ def _copy(handle: int) -> bytes:
         used = _segment_count(words)
     found = os.pread(handle, used * at.SEGMENT_BYTES, 0)
     return found[: len(found) // at.SEGMENT_BYTES * at.SEGMENT_BYTES]
+
+
+def _request_words(request_id: str) -> Words:
+    """Return a request id as it stands in a run."""
+    return struct.unpack(_REQUEST, request_id.encode()[: at.REQUEST_BYTES].ljust(at.REQUEST_BYTES, b"\0"))
 
 
 def _segment_count(words: memoryview) -> int:
@@ -188,6 +204,7 @@ class _Reading:
         alive: bool,
         at_ns: int | None,
         serial: int | None,
+        request: Words | None = None,
         parts_only: bool = False,
         before: bytes | None = None,
     ) -> None:
@@ -198,6 +215,7 @@ class _Reading:
         self._names: list[tuple[str, str, int]] = [("", "", 0)]
         self._at_ns = at_ns
         self._only = serial
+        self._request_only = request
         self._parts_only = parts_only
         self._patience = _PATIENCE_IN_ALL_SECONDS
 
@@ -242,7 +260,7 @@ class _Reading:
         """Return runs, rows and open entries, if possible of a moment in which no run ended."""
         for _ in range(_LOOKS):
             runs = list(self._runs())
-            rows = list(self._rows())
+            rows = list(self._rows({run[at.RUN_SERIAL] for run in runs} if self._request_only else None))
             opens = list(self._opens())
             stages = _stages(runs)
             if not self._alive or self._before is not None:
@@ -345,24 +363,31 @@ class _Reading:
             left -= min(left, at.NAMES_PER_SEGMENT)
 
     def _runs(self) -> Iterator[Words]:
-        for slot in range(at.RUN_COUNT):
-            offset = at.RUNS_AT + slot * at.RUN_BYTES
-            serial = self._words[offset // 8 + at.RUN_SERIAL]
+        for offset, serial in self._column(at.RUNS_AT, at.RUN_COUNT, at.RUN_BYTES, at.RUN_SERIAL):
             if serial and self._only in (None, serial):
                 run = _RUN.unpack_from(self._view, offset)
-                if self._words[offset // 8 + at.RUN_SERIAL] == serial and (
-                    not self._parts_only or run[at.RUN_FLAGS] & at.PART
-                ):
+                if self._words[offset // 8 + at.RUN_SERIAL] == serial and self._is_wanted(run):
                     yield run
 
-    def _rows(self) -> Iterator[tuple[int, Words]]:
+    def _column(self, first: int, count: int, size: int, word: int) -> Iterator[tuple[int, int]]:
+        """Yield the byte offset of each record of a table and one of its words, all of which are read first."""
+        start = first // 8 + word
+        values = self._words[start : start + count * (size // 8) : size // 8].tolist()
+        return zip(range(first, first + count * size, size), values, strict=True)
+
+    def _is_wanted(self, run: Words) -> bool:
+        if run[at.RUN_FLAGS] & at.PART:
+            return True
+        served = run[at.RUN_REQUEST : at.RUN_REQUEST + at.REQUEST_BYTES // 8]
+        return not self._parts_only and self._request_only in (None, served)
+
+    def _rows(self, serials: Container[int] | None) -> Iterator[tuple[int, Words]]:
         for kind, start in self._segments(at.HOME, at.NODES):
             first, count = (
                 (start + at.HOME_NODES_AT, at.HOME_NODES) if kind == at.HOME else (start, at.NODES_PER_SEGMENT)
             )
-            for offset in range(first, first + count * at.NODE_BYTES, at.NODE_BYTES):
-                serial = self._words[offset // 8 + at.NODE_RUN]
-                if serial and self._only in (None, serial):
+            for offset, serial in self._column(first, count, at.NODE_BYTES, at.NODE_RUN):
+                if serial and self._only in (None, serial) and (serials is None or serial in serials):
                     yield offset // at.UNIT, self._row(offset)
 
     def _row(self, offset: int) -> Words:
@@ -395,10 +420,9 @@ class _Reading:
             first, count = (
                 (start + at.HOME_OPENS_AT, at.HOME_OPENS) if kind == at.HOME else (start, at.OPENS_PER_SEGMENT)
             )
-            for offset in range(first, first + count * at.OPEN_BYTES, at.OPEN_BYTES):
-                word = offset // 8
-                head = self._words[word]
+            for offset, head in self._column(first, count, at.OPEN_BYTES, at.OPEN_NODE):
                 if head:
+                    word = offset // 8
                     slot = (self._words[word + at.OPEN_ATTRIBUTES] & at.REFERENCE_MASK) * at.UNIT
                     in_file = 0 < slot <= len(self._view) - at.ATTRIBUTES_BYTES_EACH
                     entry = OpenEntry(

@@ -3,10 +3,11 @@
 import json
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 # The platform's error codes, as far as this server has a use for them.
 NO_SUCH_ALGORITHM = 1001
@@ -25,6 +26,7 @@ NOT_IMPLEMENTED = 5005
 INVALID_INPUT = 6001
 
 _LONGEST = 1000  # characters of a message in a header
+_AT_ONCE = 256 * 1024  # bytes of a body
 _UNFIT = re.compile(r"[^ -~]")  # for a header: what is not printable ASCII
 
 
@@ -64,9 +66,40 @@ class Json(Response):
     def render(self, content: object) -> bytes:
         """Return the content as compact JSON."""
         try:
-            return json.dumps(content, allow_nan=False, ensure_ascii=False, separators=(",", ":")).encode()
+            return _COMPACT.encode(content).encode()
         except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
             return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+class Whole(Response):
+    """A response whose body is there in parts, the large ones of which are sent without being copied as a whole.
+
+    Args:
+        parts: what follows each other.
+        media_type: what they are.
+    """
+
+    def __init__(self, parts: Sequence[bytes | memoryview], media_type: str) -> None:
+        size = sum(map(len, parts))
+        self._parts = parts if size > _AT_ONCE else ()
+        if self._parts:
+            super().__init__(media_type=media_type, headers={"Content-Length": str(size)})
+        else:
+            super().__init__(b"".join(parts), media_type=media_type)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        if not self._parts:
+            await super().__call__(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self._parts:
+            for start in range(0, len(part), _AT_ONCE):
+                await send({"type": "http.response.body", "body": part[start : start + _AT_ONCE], "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+_COMPACT = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
 
 
 def refused(refusal: Refusal) -> Json:
@@ -91,9 +124,16 @@ def no_such_algorithm(name: str, reason: str = "No such algorithm") -> Refusal:
     return Refusal(404, NO_SUCH_ALGORITHM, f"algorithm algo://{name[:200]} not found ({reason})")
 
 
-def succeeded(request_id: str, result: object, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a result. It must not hold a key `error`, even null: the official client tests for the key."""
-    return {"result": result, "metadata": {**metadata, "request_id": request_id}, "request_id": request_id}
+def succeeded(request_id: str, encoded: bytes | memoryview, metadata: dict[str, Any]) -> Response:
+    """Return the answer with a result. It must not hold a key `error`, even null: the official client tests for it.
+
+    Args:
+        request_id: the server's name for the request.
+        encoded: the result as JSON.
+        metadata: with `duration`.
+    """
+    rest = {"metadata": {**metadata, "request_id": request_id}, "request_id": request_id}
+    return Whole((b'{"result":', encoded, b",", bytes(Json(rest).body)[1:]), Json.media_type)
 
 
 def failed(request_id: str, error: dict[str, str], metadata: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
 
 _PATIENCE = 2.0  # seconds: an algorithm may fill its directory with files that take long to read
+_QUICK = 768 * 1024  # bytes in use; a small program's takes some 450 KiB
 
 
 FOLDER = "flights"
@@ -48,6 +49,14 @@ class Flights:
         return profile_of(self.path, request_id, pid, died_ns, among=among)
 
 
+def is_quick(files: Sequence[str]) -> bool:
+    """Whether the profile of a request can be read out of these files in less than a millisecond: few rows are used."""
+    try:
+        return len(files) == 1 and os.stat(files[0]).st_blocks * 512 <= _QUICK  # noqa: PTH116  (named by text)
+    except OSError:
+        return False
+
+
 def profile_of(
     directory: Path, request_id: str, pid: int, died_ns: int | None = None, *, among: Sequence[str] | None = None
 ) -> "Profile | None":
@@ -64,12 +73,19 @@ def profile_of(
         among: only these of its files are read: those that were there before its worker went on to the next request.
     """
     return of_request(
-        runs_in(directory, died_ns, among=among, leader=pid if died_ns is None else None), request_id, pid
+        runs_in(directory, died_ns, among=among, leader=pid if died_ns is None else None, request_id=request_id),
+        request_id,
+        pid,
     )
 
 
 def runs_in(
-    directory: Path, died_ns: int | None = None, *, among: Sequence[str] | None = None, leader: int | None = None
+    directory: Path,
+    died_ns: int | None = None,
+    *,
+    among: Sequence[str] | None = None,
+    leader: int | None = None,
+    request_id: str | None = None,
 ) -> "Sequence[Profile]":
     """Return all runs that a worker and its children recorded.
 
@@ -78,6 +94,7 @@ def runs_in(
         died_ns: when it was killed, on the monotonic clock; None if it lives, or nobody knows.
         among: only these of its files are read; all if it is None.
         leader: the worker's process, to have the files of others that have died removed.
+        request_id: runs of other requests may be left out.
     """
     from algoprof.recorder.directory import flight_files  # noqa: PLC0415  (only where a profile is wanted)
     from algoprof.recorder.reader import read  # noqa: PLC0415
@@ -88,7 +105,7 @@ def runs_in(
         if (among is not None and path not in among) or time.monotonic() > give_up:
             continue
         try:
-            flight = read(path, at_ns=died_ns, copied=True)
+            flight = read(path, at_ns=died_ns, copied=True, request_id=request_id)
             if leader is not None and flight.pid != leader and not flight.alive:
                 os.unlink(path)  # noqa: PTH108  (flight files are named by text)
         except (ProfileFileError, OSError):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
-from algoprof.errors import ServerError
 from algoprof.server.access.callers import Callers
+from algoprof.server.hosting.flights import is_quick
 from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
 from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Unasked, Worker
 from algoprof.server.limits import Limits
@@ -76,6 +76,7 @@ class Outcome:
         profile: what was recorded, where wanted and recorded.
         recorded: reads the same, whether wanted or not; None if nothing was recorded.
         packed: the same as it is kept, if its worker has died.
+        quick: whether that takes less than a millisecond.
         insights: what the algorithm reported.
     """
 
@@ -89,6 +90,7 @@ class Outcome:
     profile: "Profile | None" = None
     recorded: "Callable[[], Profile | None] | None" = None
     packed: bytes | None = None
+    quick: bool = False
     insights: Insights = field(default_factory=Insights)
 
 
@@ -146,13 +148,18 @@ class Replicas:
             ServerError: if no worker could be started.
         """
         outcome = Outcome(insights=Insights(job.request_id))
-        async with contextlib.AsyncExitStack() as turn:
-            self.queued += 1
+        limits = [self._turns]
+        if self._jobs is not None and job.outside:
+            limits.insert(0, self._jobs)  # before the turn, which a job's own call may want
+        taken: list[asyncio.Semaphore] = []
+        self.queued += 1
+        try:
             try:
-                async with asyncio.timeout_at(job.deadline):
-                    if self._jobs is not None and job.outside:  # before the turn, which a job's own call may want
-                        await turn.enter_async_context(self._jobs)
-                    await turn.enter_async_context(self._turns)
+                waits = any(limit.locked() for limit in limits)
+                async with asyncio.timeout_at(job.deadline if waits else None):  # a timer for no more than is needed
+                    for limit in limits:
+                        await limit.acquire()
+                        taken.append(limit)
             except TimeoutError:
                 return outcome
             finally:
@@ -163,6 +170,9 @@ class Replicas:
             else:
                 while not await self._run_on(self._rested(), job, outcome):
                     pass
+        finally:
+            for limit in reversed(taken):
+                limit.release()
         return outcome
 
     async def release(self) -> None:
@@ -252,8 +262,6 @@ class Replicas:
             outcome.message = str(ended) if isinstance(ended, Exited) else f"its reply could not be read ({ended})"
         except ReplyTooLarge:
             outcome.reply, outcome.end = TOO_LARGE, "reply"
-        except OSError as error:  # its private directory is full, or gone
-            raise ServerError(f"the worker could not be given the request: {error}") from error
         if outcome.end != "reply" or outcome.reply is TOO_LARGE:
             now = time.monotonic()
             if worker.started is None:
@@ -274,8 +282,9 @@ async def _take(worker: Worker, job: Job, outcome: Outcome) -> None:
     if flights is None or not files:
         return
     outcome.recorded = partial(flights.profile, job.request_id, worker.pid, died_ns, among=None if died_ns else files)
+    outcome.quick = died_ns is None and is_quick(files)
     if job.profile or died_ns is not None:  # when it died is known now
-        found = await asyncio.to_thread(outcome.recorded)
+        found = outcome.recorded() if outcome.quick else await asyncio.to_thread(outcome.recorded)
         outcome.recorded = lambda: found
         if died_ns is not None and found is not None:
             outcome.packed = await asyncio.to_thread(packed, found)

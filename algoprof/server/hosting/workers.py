@@ -16,6 +16,7 @@ import termios
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -137,7 +138,7 @@ class Worker:
         """
         await self._first(self._output.marked, deadline)
 
-    async def answer(self, line: bytes, deadline: float) -> tuple[bytes, float]:
+    async def answer(self, line: bytes, deadline: float) -> tuple[bytearray, float]:
         """Send one request line and return the reply and the seconds that it ran.
 
         The seconds count from the moment the line begins to be sent to the moment the whole reply is read.
@@ -149,7 +150,7 @@ class Worker:
             Unasked: if nothing of the request was read, so that another worker may have it.
         """
         self.started = None
-        reply: asyncio.Future[bytes] = self._loop.create_future()
+        reply: asyncio.Future[bytearray] = self._loop.create_future()
         fifo = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         reader = _ReplyReader(fifo, reply)
         self._loop.add_reader(fifo, reader.read)
@@ -263,8 +264,18 @@ class Worker:
 
     async def _first(self, event: asyncio.Future[Any], deadline: float) -> None:
         """Wait for an event, the process's end, or the deadline."""
-        remaining = max(0.0, deadline - self._loop.time())
-        await asyncio.wait({event, self.exited}, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+        if not event.done() and not self.exited.done():
+            waiter = self._loop.create_future()
+            timer = self._loop.call_at(deadline, _resolve, waiter)
+            wake = partial(_wake, waiter)
+            event.add_done_callback(wake)
+            self.exited.add_done_callback(wake)
+            try:
+                await waiter
+            finally:
+                timer.cancel()
+                event.remove_done_callback(wake)
+                self.exited.remove_done_callback(wake)
         if event.done():
             return
         if self.exited.done():
@@ -295,10 +306,10 @@ class Worker:
 class _ReplyReader:
     """Reads one reply to the end of the pipe and hands it to a future."""
 
-    def __init__(self, fifo: int, reply: asyncio.Future[bytes]) -> None:
+    def __init__(self, fifo: int, reply: asyncio.Future[bytearray]) -> None:
         self._fifo = fifo
         self._reply = reply
-        self._chunks: list[bytes] = []
+        self._kept = bytearray()
         self._size = 0
 
     def read(self, *, last: bool = False) -> None:
@@ -313,11 +324,11 @@ class _ReplyReader:
             if chunk:
                 self._size += len(chunk)
                 if self._size <= _MAX_REPLY_RAW:
-                    self._chunks.append(chunk)
+                    self._kept += chunk
             elif self._size > _MAX_REPLY_RAW:
                 self._reply.set_exception(ReplyTooLarge())
             elif self._size or not last:
-                self._reply.set_result(b"".join(self._chunks))
+                self._reply.set_result(self._kept)
             else:
                 return
 
@@ -327,6 +338,10 @@ def _pipe(stream: IO[bytes] | None) -> int:
     assert stream is not None  # noqa: S101  (for the type checker: both were asked for)
     os.set_blocking(stream.fileno(), False)
     return stream.fileno()
+
+
+def _wake(future: asyncio.Future[None], _: object) -> None:
+    _resolve(future)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import json
 import sqlite3
 import time
 import uuid
@@ -23,6 +22,7 @@ from algoprof.server.access import permissions
 from algoprof.server.envelopes import Json, Refusal
 from algoprof.server.hosting.host import Host
 from algoprof.server.hosting.replicas import Job, Outcome
+from algoprof.server.hosting.replies import Reply
 from algoprof.server.routes import inputs, insights
 from algoprof.server.state.run_log import Run, RunEnd
 from algoprof.server.state.store import Algorithm, Build, now_ms
@@ -34,6 +34,7 @@ PROFILE_HEADER = "x-algoprof-profile"
 """Set to 1 by a caller that wants the profile of its call; the answer to a timeout always carries it."""
 
 _ENDS: dict[str, RunEnd] = {"timeout": "timeout", "exited": "exited", "stopped": "lost"}
+_SHOWN = 2000  # bytes of an input
 
 
 async def call(request: Request) -> Response:
@@ -48,6 +49,7 @@ async def call(request: Request) -> Response:
     options = inputs.options(request.query_params)
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
+    content = content[:_SHOWN]  # the rest may be many megabytes
     version, build = host.called(algorithm, selector)
     if host.stopping:
         raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
@@ -113,7 +115,7 @@ async def _perform(
             host.store.record_insights(algorithm, job.request_id, _insights(algorithm, run.version, job, outcome))
     except sqlite3.Error as failed:  # a full disk
         host.say(f"errors and insights are not kept ({failed}); calls are answered all the same")
-    host.runs.keep(job.record, _ended(run, job, outcome, error), outcome.packed, outcome.recorded)
+    host.runs.keep(job.record, _ended(run, job, outcome, error), outcome.packed, outcome.recorded, quick=outcome.quick)
     return outcome, error
 
 
@@ -198,16 +200,16 @@ def _answer(
         failed = HTTPStatus.GATEWAY_TIMEOUT if by_status and outcome.end == "timeout" else HTTPStatus.BAD_REQUEST
         return Json(body, status_code=failed if by_status or options.output == "raw" else HTTPStatus.OK)
     if options.output == "raw":
-        return _bare(reply.result, reply.content_type)
-    return Json(envelopes.succeeded(job.request_id, reply.result, {"content_type": reply.content_type, **metadata}))
+        return _bare(reply)
+    return envelopes.succeeded(job.request_id, reply.encoded, {"content_type": reply.content_type, **metadata})
 
 
-def _bare(result: Any, content_type: str) -> Response:
-    if content_type == "text":
-        return Response(result.encode("utf-8", "replace"), media_type="text/plain")
-    if content_type == "binary":
-        return Response(base64.b64decode(result), media_type="application/octet-stream")
-    return Response(json.dumps(result, allow_nan=False), media_type="application/json")
+def _bare(reply: Reply) -> Response:
+    if reply.content_type == "text":
+        return envelopes.Whole([reply.result.encode("utf-8", "replace")], "text/plain")
+    if reply.content_type == "binary":
+        return envelopes.Whole([base64.b64decode(reply.encoded)], "application/octet-stream")
+    return envelopes.Whole([reply.encoded], "application/json")
 
 
 def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 """Keeps each call's run: in memory that outlives the server before it is answered, then in the database.
 
-The database is written off the path of the answers, in a thread that also reads the profile.
+The database is written off the path of the answers, many runs at a time, in a thread.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -19,13 +20,18 @@ if TYPE_CHECKING:
 
     _Waiting: TypeAlias = tuple[UnderWay, Run, bytes | None, Callable[[], Profile | None] | None]
 
-_BATCH = 50
+_BATCH = 200
+_GATHERING = 0.1  # seconds for which runs are gathered: each transaction costs as much as a dozen of its rows
 _PROFILES_WAITING = 10  # beyond that a flight file has likely gone on to later runs, and the reading would only cost
 _PATIENCE = 2  # seconds for what is left when the server stops
 
 
 class Keeper:
-    """Writes runs one after the other, in a thread, by a connection of its own.
+    """Writes runs in a thread, by a connection of its own.
+
+    Profiles are read at once, as a worker's flight file has only its last few runs: in the thread, which then does not
+    wait for more runs, or by `keep`, where that is quick: two threads that compute take turns of milliseconds, and so
+    would the answers.
 
     Args:
         path: the store's file.
@@ -41,6 +47,7 @@ class Keeper:
         self._database: sqlite3.Connection | None = None
         self._waiting: deque[_Waiting] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._at_once = asyncio.Event()
         self._failed = False
 
     def begin(self, run: Run, received_ns: int) -> UnderWay:
@@ -58,6 +65,8 @@ class Keeper:
         run: Run,
         profile: bytes | None = None,
         recorded: "Callable[[], Profile | None] | None" = None,
+        *,
+        quick: bool = False,
     ) -> None:
         """Keep a run that has ended; it may be answered then.
 
@@ -65,15 +74,23 @@ class Keeper:
             record: what `begin` returned.
             run: it.
             profile: its profile as it is kept, if it was read already.
-            recorded: reads it, in a thread; None if there is none to read.
+            recorded: reads it, in any thread; None if there is none to read.
+            quick: whether that takes less than a millisecond.
         """
+        if recorded is not None and profile is None and quick:
+            profile = _packed(recorded)
+        if profile is not None or quick or sum(one[-1] is not None for one in self._waiting) >= _PROFILES_WAITING:
+            recorded = None
         record.finish(run, profile)
-        self._waiting.append((record, run, profile, recorded if len(self._waiting) < _PROFILES_WAITING else None))
+        self._waiting.append((record, run, profile, recorded))
+        if recorded is not None:
+            self._at_once.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write())
 
     async def close(self) -> None:
-        """Wait until what is left is written, for a moment."""
+        """Write what is left at once, and wait for that, for a moment."""
+        self._at_once.set()
         if self._task is not None and (await asyncio.wait({self._task}, timeout=_PATIENCE))[1]:
             return  # a thread still uses the connection, which ends with the process
         if self._database is not None:
@@ -82,6 +99,9 @@ class Keeper:
 
     async def _write(self) -> None:
         while self._waiting:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._at_once.wait(), _GATHERING)
+            self._at_once.clear()
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             try:
                 await asyncio.to_thread(self._add, batch)

@@ -29,13 +29,14 @@ check: $(VENV)/.installed-dev ## ruff, its formatter and mypy
 	@$(PYTHON_IN_VENV) -m ruff format --quiet --check . || { echo "the files above are not formatted: make format"; exit 1; }
 	@$(PYTHON_IN_VENV) -m mypy
 
-bench: $(VENV)/.installed-dev ## the cost of a section, of a cold start, of a timeout, of stack samples, of a call and of many
+bench: $(VENV)/.installed-dev ## the cost of a section, of a cold start, of a timeout, of stack samples, of a call, of many and of the server
 	@$(PYTHON_IN_VENV) benchmarks/section_cost.py
 	@$(PYTHON_IN_VENV) benchmarks/cold_start.py
 	@$(PYTHON_IN_VENV) benchmarks/watcher_cost.py
 	@$(PYTHON_IN_VENV) benchmarks/sampler_cost.py
 	@$(PYTHON_IN_VENV) benchmarks/call_cost.py
 	@$(PYTHON_IN_VENV) benchmarks/many_cost.py
+	@$(PYTHON_IN_VENV) benchmarks/server_cost.py
 
 format: $(VENV)/.installed-dev ## format the code
 	@$(PYTHON_IN_VENV) -m ruff format .

@@ -188,6 +188,8 @@ class Attempt:
             outcome=reply.outcome,
             duration_ns=reply.duration_ns,
             queue_ns=reply.queue_ns,
+            interpreter_ns=reply.interpreter_ns,
+            imports_ns=reply.imports_ns,
             load_ns=reply.load_ns,
             timeout=self._options.timeout,
             status=status,

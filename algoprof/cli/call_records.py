@@ -30,7 +30,8 @@ def _call(call: Call) -> dict[str, Any]:
         for field in fields(call)
         if field.name != "profile" and not field.name.endswith("_ns")
     }
-    times = {name: getattr(call, name) for name in ("wall", "duration", "overhead", "queue", "load", "network")}
+    names = ("wall", "duration", "overhead", "queue", "load", "interpreter", "imports", "network")
+    times = {name: getattr(call, name) for name in names}
     ratio = {"budget_used_ratio": call.budget_used_ratio, "budget_source": call.budget_source}
     profile = {"profile": codec.to_json(call.profile)} if call.profile else {}
     return {**plain, "started": call.started_ns / 1e9, **times, **ratio, **profile}

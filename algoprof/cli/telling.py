@@ -95,6 +95,9 @@ def summary(call: Call) -> str:
     'demo/Routes: ok, ran 2.000 s, 20 % of its 10 s; 3.000 s in all'
     >>> summary(Call("demo/Routes", 0, 3 * 10**9, "ok", 10**9, queue_ns=0, load_ns=10**9, timeout=5))
     'demo/Routes: ok, ran 1.000 s; queue (0.000 s), load (1.000 s) and run used 40 % of its 5 s; 3.000 s in all'
+    >>> cold = Call("demo/A", 0, 10**9, "ok", 10**9, 0, 10**9, interpreter_ns=10**8, imports_ns=5 * 10**8)
+    >>> "load (1.000 s, of that interpreter 0.100 s, imports 0.500 s)" in summary(cold)
+    True
     >>> summary(Call("demo/Routes", 0, 3 * 10**6, "refused"))
     'demo/Routes: refused after 0.003 s'
     """
@@ -105,5 +108,9 @@ def summary(call: Call) -> str:
     used = f"{cells.share(call.budget_used_ratio)} of its {call.timeout:g} s"
     parts = [("queue", call.queue), ("load", call.load)]
     before = ", ".join(f"{name} ({seconds:.3f} s)" for name, seconds in parts if seconds is not None)
+    cold = [("interpreter", call.interpreter), ("imports", call.imports)]
+    cold_start = ", ".join(f"{name} {seconds:.3f} s" for name, seconds in cold if seconds is not None)
+    if before and cold_start:
+        before = f"{before[:-1]}, of that {cold_start})"
     spent = f"; {before} and run used {used}" if before else f", {used}"
     return f"{call.algorithm}: {call.outcome}, ran {call.duration:.3f} s{spent}; {call.wall:.3f} s in all"

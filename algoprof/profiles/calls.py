@@ -32,6 +32,8 @@ class Call:
         duration_ns: what the platform says it ran, its `metadata.duration`; None if it does not say.
         queue_ns: how long it waited for a worker; None if unknown.
         load_ns: how long it waited for that worker to load the algorithm; None if unknown.
+        interpreter_ns: how much of that a new worker took until Python ran; None if it was not new, or unknown.
+        imports_ns: how much it then took to import the algorithm; likewise.
         timeout: the budget in seconds that the call was given.
         status: the HTTP status; None without an answer.
         error_type: the platform's error type; empty without one.
@@ -55,6 +57,8 @@ class Call:
     duration_ns: int | None = None
     queue_ns: int | None = None
     load_ns: int | None = None
+    interpreter_ns: int | None = None
+    imports_ns: int | None = None
     timeout: float = 300.0
     status: int | None = None
     error_type: str = ""
@@ -94,6 +98,16 @@ class Call:
     def load(self) -> float | None:
         """Seconds the worker took to load the algorithm for it; None if unknown."""
         return None if self.load_ns is None else self.load_ns / 1e9
+
+    @property
+    def interpreter(self) -> float | None:
+        """Seconds of `load` until Python ran; None if the worker was not new, or unknown."""
+        return None if self.interpreter_ns is None else self.interpreter_ns / 1e9
+
+    @property
+    def imports(self) -> float | None:
+        """Seconds of `load` to import the algorithm and what it imports; None if the worker was not new, or unknown."""
+        return None if self.imports_ns is None else self.imports_ns / 1e9
 
     @property
     def network(self) -> float | None:

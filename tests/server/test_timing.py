@@ -13,6 +13,7 @@ import algoprof
 from algoprof.errors import CallTimeout
 from algoprof.exporters.otlp.calls import call_spans
 from algoprof.profiles.codec import from_json
+from algoprof.server.hosting import cold_starts
 from algoprof.server.routes import inputs
 
 PLAIN, TRACED = "local/plain", "demo/Traced"
@@ -36,6 +37,34 @@ def test_the_callers_record_has_the_split_and_the_rest_is_network(server, client
         assert call.queue + call.load + call.duration + call.network == pytest.approx(call.wall)
         assert call.overhead == pytest.approx(call.queue + call.load + call.network)
         assert call.budget_source == "split"
+
+
+def test_a_cold_call_tells_where_its_load_went(server, client):
+    server.call(PLAIN, {"do": "end"})  # so that a worker has to load
+    cold = client.algo(PLAIN).pipe({"do": "sleep", "seconds": 0}).call
+    warm = client.algo(PLAIN).pipe({"do": "sleep", "seconds": 0}).call
+    assert cold.interpreter > 0
+    assert cold.imports > 0
+    assert cold.interpreter + cold.imports <= cold.load
+    assert warm.interpreter is None
+    assert warm.imports is None
+
+
+@pytest.mark.parametrize(
+    ("noted", "parts"),
+    [
+        (b"2000000000\n5000000000\n", (1, 3, 4)),
+        (b"2000000000\n", (1, 7, 0)),  # it was still importing
+        (b"", (8, 0, 0)),
+        (b"5000000000\n2000000000\n", None),
+        (b"0\n2000000000\n", None),
+        (b"2000000000\n" + b"9" * 1000, None),
+        (b"no number", (8, 0, 0)),
+    ],
+)
+def test_the_parts_of_a_start_that_cannot_be_are_not_told(tmp_path, noted, parts):
+    (tmp_path / "starts").write_bytes(noted)
+    assert cold_starts.read(tmp_path / "starts", 1, 9) == parts
 
 
 def test_the_time_in_the_queue_is_no_duration(server, client, tmp_path):

@@ -106,6 +106,8 @@ class Reply:
     duration_ns: int | None = None
     queue_ns: int | None = None
     load_ns: int | None = None
+    interpreter_ns: int | None = None
+    imports_ns: int | None = None
     retry_after: float | None = None
     """Seconds after which it may be asked again, for it has certainly not run; None if nothing says so."""
     lost: bool = False
@@ -256,6 +258,8 @@ def _known(data: Mapping[str, Any]) -> dict[str, Any]:
     metadata = metadata if isinstance(metadata, dict) else {}
     ours = metadata.get("algoprof")
     ours = ours if isinstance(ours, dict) else {}
+    cold = ours.get("cold_start")
+    cold = cold if isinstance(cold, dict) else {}
     duration_ns = _nanoseconds(metadata.get("duration"))
     stdout = metadata.get("stdout")
     found = extract(stdout) if isinstance(stdout, str) else None
@@ -275,6 +279,8 @@ def _known(data: Mapping[str, Any]) -> dict[str, Any]:
         "duration_ns": duration_ns,
         "queue_ns": _nanoseconds(ours.get("queue")),
         "load_ns": _nanoseconds(ours.get("load")),
+        "interpreter_ns": _nanoseconds(cold.get("interpreter")),
+        "imports_ns": _nanoseconds(cold.get("imports")),
         **home,
     }
 

@@ -15,6 +15,7 @@ import math
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
 from types import ModuleType
@@ -35,11 +36,14 @@ _hidden = [__file__, "<frozen importlib", importlib.__file__]  # files whose fra
 _started: list[object] = []  # the ADK objects that have begun to serve
 _roots: list[str] = []  # the algorithm's folder, below which stack traces name its files
 _libc = ctypes.CDLL(None)
+_noted: list[str] = []  # the file for the times of this start
 _PID = os.getpid()  # another one is that of a process that the algorithm has forked
 
 
 def main() -> None:
     """Import the algorithm and serve requests until stdin ends."""
+    _noted.append(os.environ.pop("ALGOPROF_STARTS", os.devnull))
+    _note()
     kind, name = sys.argv[1:3]
     root = os.getcwd()  # noqa: PTH109  (pathlib would be one more import)
     _roots.append(root + os.sep)
@@ -170,6 +174,7 @@ def patch_adk(fifo: str, fail: Callable[[BaseException], None]) -> None:
         if os.getpid() != _PID:
             os._exit(0)  # forked while the module was imported
         _started.append(self)
+        _note()
         self.apply_func = _contained(self.apply_func, lambda end: _reply(fifo, last_answer(end)))
         if self.load_func is not None:
             self.load_func = _contained(self.load_func, fail)
@@ -238,7 +243,14 @@ def _serve(apply: Any, requests: TextIO, fifo: str) -> None:
         _reply(fifo, answer(apply, request))
 
 
+def _note() -> None:
+    """Tell the server that it is so far: that this file runs, and then that the algorithm is imported."""
+    with contextlib.suppress(OSError), open(_noted[0], "ab") as file:  # noqa: PTH123  (pathlib would be one more import)
+        file.write(b"%d\n" % time.monotonic_ns())
+
+
 def _requests(stream: TextIO) -> Iterator[dict[str, Any]]:
+    _note()
     print(READY, flush=True)  # noqa: T201  (the protocol's word)
     for line in stream:
         yield json.loads(line)

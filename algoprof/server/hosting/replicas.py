@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
 from algoprof.server.access.callers import Callers
+from algoprof.server.hosting import cold_starts
 from algoprof.server.hosting.flights import is_quick
 from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
 from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Unasked, Worker
@@ -70,6 +71,7 @@ class Outcome:
         reply: what the worker answered, if it did.
         queue: seconds it waited for a worker to be free.
         load: seconds it waited for that worker to load the algorithm.
+        cold_start: where that time went, if the worker was new.
         run: seconds it ran.
         stdout: what was printed, stdout and stderr in order.
         message: how the process ended, if it did.
@@ -84,6 +86,7 @@ class Outcome:
     reply: Reply | None = None
     queue: float = 0.0
     load: float = 0.0
+    cold_start: cold_starts.ColdStart | None = None
     run: float = 0.0
     stdout: str = ""
     message: str = ""
@@ -246,6 +249,7 @@ class Replicas:
 
     async def _serve(self, worker: Worker, job: Job, outcome: Outcome, begun: float) -> None:
         """Have a worker answer a job, and note what comes of it."""
+        cold = not worker.loaded
         try:
             await worker.load(job.deadline)
             outcome.load = time.monotonic() - begun
@@ -268,6 +272,8 @@ class Replicas:
                 outcome.load = now - begun
             else:
                 outcome.run = now - worker.started
+        if cold:
+            outcome.cold_start = cold_starts.read(worker.starts, begun, begun + outcome.load)
         await _take(worker, job, outcome)
 
 

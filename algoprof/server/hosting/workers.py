@@ -24,7 +24,7 @@ from algoprof import control
 from algoprof.errors import ServerError
 from algoprof.server.access import keys
 from algoprof.server.access.callers import Admitted
-from algoprof.server.hosting import bootstrap, keeper
+from algoprof.server.hosting import bootstrap, cold_starts, keeper
 from algoprof.server.hosting.flights import FOLDER, Flights
 from algoprof.server.hosting.output import Output
 
@@ -95,6 +95,8 @@ class Worker:
         self.flights: Flights | None = None
         """Where it records; None once it has been closed."""
         self.control_page = self.directory / "control"
+        self.starts = self.directory / "starts"
+        """Where it notes how its start goes, see `cold_starts`."""
         self._fifo = self.directory / "reply"
         self._noted_pid = self.directory / keeper.PID
         try:
@@ -125,6 +127,11 @@ class Worker:
     def alive(self) -> bool:
         """Whether it can take a request."""
         return not self.exited.done()
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the algorithm is loaded."""
+        return self._output.marked.done()
 
     async def load(self, deadline: float) -> None:
         """Wait until the algorithm is loaded.
@@ -220,6 +227,7 @@ class Worker:
             keeper.WORKER: str(self._noted_pid),
             "ALGOPROF_FLIGHT_DIR": str(self.directory / FOLDER),
             control.VARIABLE: str(self.control_page),
+            cold_starts.VARIABLE: str(self.starts),
         }
         options = ["-I", "-u", "-X", "utf8"]  # -u: what was printed before a kill is not lost
         process = subprocess.Popen(

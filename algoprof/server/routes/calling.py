@@ -213,7 +213,7 @@ def _bare(reply: Reply) -> Response:
 
 
 def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:
-    """Return what the platform does not tell: the split of the time in seconds, the profile, and the insights."""
+    """Return what the platform does not tell: the split of the time in seconds, the profile, the insights."""
     measured: dict[str, Any] = {
         "queue": outcome.queue,
         "load": outcome.load,
@@ -221,6 +221,8 @@ def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:
         "total": time.monotonic() - job.received,
         "timeout": job.timeout,
     }
+    if outcome.cold_start is not None:
+        measured["cold_start"] = outcome.cold_start._asdict()
     if outcome.profile is not None:
         measured["profile"] = to_json(outcome.profile)
     if outcome.insights.values:

@@ -5,7 +5,7 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 PYTEST_FLAGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full coverage check bench format lock servers clean
+.PHONY: help demo test test-full coverage check bench format lock servers schemas clean
 
 help: ## say what there is to make
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | while IFS="$$(printf '\t')" read -r name does; do printf '  make %-10s %s\n' "$$name" "$$does"; done
@@ -13,7 +13,7 @@ help: ## say what there is to make
 demo: $(VENV)/.installed ## build, call, time, scrape and kill a real algorithm
 	@$(PYTHON_IN_VENV) -m algoprof demo
 
-test: $(VENV)/.installed-dev servers check ## everything that must hold, in minutes
+test: $(VENV)/.installed-dev servers schemas check ## everything that must hold, in minutes
 	@echo "==> running the tests"
 	@$(PYTHON_IN_VENV) -m pytest --numprocesses=3 --no-loadscope-reorder $(PYTEST_FLAGS)
 
@@ -46,6 +46,9 @@ lock: $(VENV)/.installed-dev ## write the newest versions that pyproject.toml al
 
 servers:
 	@tools/servers.sh
+
+schemas: $(VENV)/.installed-dev
+	@$(PYTHON_IN_VENV) tools/schemas.py $(VENV)/share/formats
 
 clean: ## remove what was made here, .venv included
 	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache demo.algoprof

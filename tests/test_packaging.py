@@ -75,7 +75,11 @@ def test_the_wheel_holds_every_module_and_the_type_marker(built):
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {name for name in names if name.endswith(".py")} == modules()
-    assert {"algoprof/py.typed", "algoprof/exporters/__init__.py"} | page_files() <= names
+    assert {
+        "algoprof/py.typed",
+        "algoprof/profiles/profile.schema.json",
+        "algoprof/exporters/__init__.py",
+    } | page_files() <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -11,6 +11,7 @@ from algoprof.cli.profile_sources import read_source
 from algoprof.errors import AlgoprofError
 from algoprof.exporters.formats.catalogue import FORMATS, Format, format_named, format_of_file
 from algoprof.exporters.formats.markdown import markdown
+from algoprof.exporters.formats.profile_json import profile_schema
 from algoprof.exporters.text.cells import size
 from algoprof.profiles.tree import Profile
 
@@ -41,6 +42,7 @@ _STDOUT = Path("-")
     help="The folder of `algoprof serve --data DIR`, where PROFILE is a request id.",
 )
 @click.option("--list", "list_wanted", is_flag=True, help="List the formats, and what opens them.")
+@click.option("--schema", "schema_wanted", is_flag=True, help="Print the JSON Schema of the format json.")
 def command(
     *,
     source: str | None,
@@ -49,6 +51,7 @@ def command(
     baseline: str | None,
     data_dir: Path | None,
     list_wanted: bool,
+    schema_wanted: bool,
 ) -> None:
     """Write a profile in another tool's format: speedscope, Chrome, Perfetto, pprof, CSV, Markdown and more.
 
@@ -58,6 +61,9 @@ def command(
     """
     if list_wanted:
         click.echo("\n".join(_listed()))
+        return
+    if schema_wanted:
+        click.echo(profile_schema(), nl=False)
         return
     if source is None:
         raise click.UsageError("PROFILE is missing: a saved profile, a *.flight file or a folder of them")

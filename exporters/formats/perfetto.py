@@ -50,6 +50,7 @@ class _Trace:
         identity = f"{profile.run_id or title(profile)} {profile.pid} {self._line.start_ns}"
         self._key = hashlib.blake2b(identity.encode("utf-8", "backslashreplace"), digest_size=16).digest()
         self._sequence = self._number("sequence") >> 33 or 1  # 31 bits of the 32 there are
+        self._event_head = integer(_PACKET_SEQUENCE, self._sequence) + integer(_PACKET_FLAGS, _STATE_NEEDED)
         self._names: dict[str, int] = {}
         self._arguments: dict[str, int] = {}
 
@@ -156,12 +157,7 @@ class _Trace:
         return bytes(encoded)
 
     def _event(self, moment_ns: int, event: bytes) -> bytes:
-        return (
-            integer(_PACKET_TIMESTAMP, max(0, moment_ns))
-            + integer(_PACKET_SEQUENCE, self._sequence)
-            + integer(_PACKET_FLAGS, _STATE_NEEDED)
-            + block(_PACKET_EVENT, event)
-        )
+        return integer(_PACKET_TIMESTAMP, max(0, moment_ns)) + self._event_head + block(_PACKET_EVENT, event)
 
     def _number(self, what: str | int) -> int:
         """Return 64 bits that stand for something in this run, and in no other."""

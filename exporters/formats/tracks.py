@@ -254,14 +254,14 @@ def _totals(found: list[Place], start_ns: int) -> Iterator[Track]:
     within = [0] * len(found)
     for place in reversed(found):  # a parent is drawn as wide as what is nested in it, whatever its own time says
         widths[place.number] = max(widths[place.number], within[place.number])
-        if place.above is not None and not place.node.concurrent:
+        if place.above is not None and not _stands_apart(place):
             within[place.above.number] += widths[place.number]
     own, beside = Track("totals", "sections"), Track("totals", "sections beside the run")
     ends = {id(own): start_ns, id(beside): start_ns}
     cursors: list[int] = []
     for place in found:
         track = beside if place.beside else own
-        if place.above is None or place.node.concurrent:
+        if place.above is None or _stands_apart(place):
             begin = ends[id(track)]
             ends[id(track)] = begin + widths[place.number]
         else:
@@ -273,6 +273,11 @@ def _totals(found: list[Place], start_ns: int) -> Iterator[Track]:
         track.slices.sort(key=lambda each: each.start_ns)  # stable: parents stay before their children
         if track.slices:
             yield track
+
+
+def _stands_apart(place: Place) -> bool:
+    """Whether a section's time is no part of its parent's."""
+    return place.node.concurrent or place.node.inherited
 
 
 def _total_slice(place: Place, start_ns: int, end_ns: int) -> Slice:

@@ -30,6 +30,7 @@ class Settings(NamedTuple):
         shutdown_timeout: seconds that the program's exit may cost.
         sampler: whether stacks are sampled: `on`, `thread`, which uses no signal, or `off`.
         sample_rate: samples per second.
+        profile_dir: the folder in which the exporters that write files write them.
     """
 
     exporters: tuple["str | Exporter | ExporterFactory", ...] = ()
@@ -39,6 +40,7 @@ class Settings(NamedTuple):
     shutdown_timeout: float = 2.0
     sampler: str = "off"
     sample_rate: int = 100
+    profile_dir: str = "."
 
 
 _explicit: dict[str, Any] = {}
@@ -70,6 +72,7 @@ def configure(
     shutdown_timeout: float | None = None,
     sampler: str | None = None,
     sample_rate: int | None = None,
+    profile_dir: str | os.PathLike[str] | None = None,
 ) -> None:
     """Set what the program wants, over what the environment says; what is not given stays as it is.
 
@@ -85,6 +88,7 @@ def configure(
         shutdown_timeout: seconds that the program's exit may cost.
         sampler: whether stacks are sampled from now on: `on`, `thread`, which uses no signal, or `off`.
         sample_rate: samples per second, 1 to 1000.
+        profile_dir: the folder in which exporters such as `"speedscope"` write a file for each run.
 
     Raises:
         ConfigurationError: if a value cannot be meant, or an exporter is unknown or lacks what it needs.
@@ -106,6 +110,7 @@ def configure(
         "shutdown_timeout": shutdown_timeout,
         "sampler": sampler,
         "sample_rate": sample_rate,
+        "profile_dir": profile_dir,
     }
     checked = {name: _CHECKS[name](value, name) for name, value in given.items() if value is not None}
     before = dict(_explicit)
@@ -233,6 +238,12 @@ def _url(value: object, name: str) -> str:
     return value
 
 
+def _folder(value: object, name: str) -> str:
+    if not isinstance(value, (str, os.PathLike)) or not (folder := os.fspath(value)) or "\0" in str(folder):
+        raise ConfigurationError(f"{name} is {value!r:.80}, but it is the path of a folder")
+    return os.fsdecode(folder)
+
+
 def _seconds(value: object, name: str) -> float:
     try:
         seconds = float(value) if isinstance(value, (str, int, float)) else -1.0
@@ -251,6 +262,7 @@ _CHECKS = {
     "shutdown_timeout": _seconds,
     "sampler": _sampler,
     "sample_rate": _rate,
+    "profile_dir": _folder,
 }
 _VARIABLES = {
     "exporters": "ALGOPROF_EXPORTERS",
@@ -260,4 +272,5 @@ _VARIABLES = {
     "shutdown_timeout": "ALGOPROF_SHUTDOWN_TIMEOUT",
     "sampler": "ALGOPROF_SAMPLER",
     "sample_rate": "ALGOPROF_SAMPLE_RATE",
+    "profile_dir": "ALGOPROF_PROFILE_DIR",
 }

@@ -15,6 +15,9 @@ class Exporter(Protocol):
     One that is of no use after the function of an outermost run has returned, since the process may be frozen then, has
     an attribute `run_end_wait` as well: the seconds for which the run's end waits for it. That is at most half of what
     is left of the run's budget, and while it is busy with what was waited for in vain, nothing waits.
+
+    One that sends calls and runs as spans has a true attribute `sends_spans`: only then is the span of a call handed on
+    as the parent of others.
     """
 
     def export(self, batch: Batch) -> None:
@@ -37,7 +40,7 @@ class Context:
         family: the same for all processes whose records `current` adds up.
 
     >>> Context(Settings()).current()
-    Batch(profiles=(), calls=(), open_runs=(), calls_in_flight=(), builds=())
+    Batch(profiles=(), calls=(), open_runs=(), calls_in_flight=(), builds=(), hosting=None)
     """
 
     settings: Settings

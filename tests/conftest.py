@@ -1,15 +1,23 @@
 """What every test starts from: a clean environment, counts that scale, and real programs or a visible reason."""
 
 import fcntl
+import gzip
 import importlib.util
+import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
+import time
+import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -238,3 +246,151 @@ def bare_python() -> Callable[[str], str]:
         return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     return run
+
+
+class Prometheus:
+    """A real Prometheus that scrapes every 200 ms.
+
+    Args:
+        folder: where it keeps its files.
+        scrapes: its `scrape_configs`.
+    """
+
+    def __init__(self, folder: Path, scrapes: list[dict[str, Any]]) -> None:
+        config = {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": scrapes}
+        (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        with (folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    "prometheus",
+                    f"--config.file={folder}/prometheus.yml",
+                    f"--storage.tsdb.path={folder}/data",
+                    f"--web.listen-address=127.0.0.1:{port}",
+                ],
+                stdout=log,
+                stderr=log,
+            )
+
+    def query(self, expression: str) -> dict[tuple[str, ...], float]:
+        """Return an instant query's values by their label values, the labels in the order of their names."""
+        query = urllib.parse.urlencode({"query": expression})
+        with urllib.request.urlopen(f"{self.url}/api/v1/query?{query}", timeout=30) as answer:
+            results = json.load(answer)["data"]["result"]
+        return {
+            tuple(value for label, value in sorted(result["metric"].items()) if label != "__name__"): float(
+                result["value"][1]
+            )
+            for result in results
+        }
+
+    def read(self, expression: str, *by: str) -> dict[tuple[str, ...], float]:
+        """Return the sums of an instant query's values by these labels."""
+        return self.query(f"sum by ({', '.join(sorted(by))}) ({expression})")
+
+    def wait_for(self, expression: str) -> None:
+        """Wait until an expression gives anything."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if self.query(expression):
+                    return
+            except OSError:  # it is not there yet
+                assert self._process.poll() is None
+            assert time.monotonic() < deadline, expression
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it."""
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@pytest.fixture(scope="module")
+def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Prometheus]]:
+    """Start a real Prometheus: `prometheus(name={"targets": ["127.0.0.1:9464"], ...})`, a job to scrape by keyword.
+
+    It begins to scrape after some five seconds.
+    """
+    started: list[Prometheus] = []
+
+    def start(**jobs: dict[str, Any]) -> Prometheus:
+        scrapes = [
+            {"job_name": name, "static_configs": [{"targets": options.pop("targets")}], **options}
+            for name, options in jobs.items()
+        ]
+        started.append(Prometheus(tmp_path_factory.mktemp("prometheus"), scrapes))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.stop()
+
+
+class Receiver:
+    """An OTLP/HTTP receiver: keeps what is posted to `/v1/traces`, and answers with `status`."""
+
+    def __init__(self) -> None:
+        from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+        self.requests: list[Any] = []
+        self.headers: list[dict[str, str]] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.headers.get("Content-Encoding") == "gzip":
+                    body = gzip.decompress(body)
+                if self.path == "/v1/traces" and receiver.status == 200:
+                    receiver.requests.append(ExportTraceServiceRequest.FromString(body))
+                    receiver.headers.append(dict(self.headers))
+                self.send_response(receiver.status if self.path == "/v1/traces" else 404)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def spans(self) -> list:
+        return [
+            span
+            for request in self.requests
+            for resource in request.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Run an OTLP/HTTP receiver on the official protobuf messages."""
+    running = Receiver()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def receiver_module() -> Iterator[Receiver]:
+    """Run one that the tests of a module share."""
+    running = Receiver()
+    yield running
+    running.stop()

@@ -39,6 +39,11 @@ class Pipeline:
     def __bool__(self) -> bool:
         return bool(self._workers)
 
+    @property
+    def sends_spans(self) -> bool:
+        """Whether an exporter sends calls and runs as spans."""
+        return any(worker.sends_spans for worker in self._workers.values())
+
     def apply(self, settings: "Settings", *, strict: bool) -> None:
         """Make what is wanted and not there yet, and stop what is there and not wanted any more.
 

@@ -108,6 +108,16 @@ def exports() -> bool:
         return False
 
 
+def sends_spans() -> bool:
+    """Whether calls and runs of this process are sent as spans, which others may then be below. It never raises."""
+    try:
+        pipeline = _running()
+    except Exception as error:  # noqa: BLE001  (telemetry never raises into the program)
+        _complain(error)
+        return False
+    return pipeline is not None and pipeline.sends_spans
+
+
 def run_is_late(take: "Callable[[], Profile]") -> None:
     """Hand a run to the exporters as it is, for it may be killed soon, and wait until they have it. It never raises.
 

@@ -37,6 +37,7 @@ class Worker:
         self.name = name
         self.exporter = exporter
         self.run_end_wait: float = getattr(exporter, "run_end_wait", 0.0)
+        self.sends_spans: bool = getattr(exporter, "sends_spans", False)
         self._losses = losses
         self._records: deque[Profile | Call | Build] = deque()
         self._finished = 0

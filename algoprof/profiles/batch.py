@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from algoprof.profiles.builds import Build
 from algoprof.profiles.calls import Call
+from algoprof.profiles.hosting import Hosting
 from algoprof.profiles.tree import Profile
 
 
@@ -32,6 +33,7 @@ class Batch:
         open_runs: the runs that are open now.
         calls_in_flight: the calls that are not answered yet.
         builds: the builds that were seen to end since the last batch; empty when pulled, as calls are.
+        hosting: what this process hosts; None if it is no server, and when pushed.
     """
 
     profiles: tuple[Profile, ...] = ()
@@ -39,3 +41,4 @@ class Batch:
     open_runs: tuple[Profile, ...] = ()
     calls_in_flight: tuple[CallInFlight, ...] = ()
     builds: tuple[Build, ...] = ()
+    hosting: Hosting | None = None

@@ -42,7 +42,10 @@ class Call:
         response_bytes: size of the body received.
         request_id: the platform's name for the request; empty if it gives none.
         trace_id: 32 hexadecimal digits that the caller sent along.
-        span_id: the span that the caller sent along, 64 bits: the parent of the remote run.
+        span_id: the call's own span, 64 bits: the parent of the remote run, unless the server stands between.
+        parent_span_id: the span that it was made in, of the same trace; 0 without one.
+        remote_span_id: the server's span of it; who made that sends the remote run's spans too. 0 if nobody does.
+        served: whether this is the server's own record of it: `wall_ns` is then from the whole request to the answer.
         attempt: which attempt it was, from 1; each has a record of its own.
         cut: whether its timeout is what the run around it had left, and less than was asked for.
         uploads: how many files of the data API stand in its input in place of what it was called with.
@@ -68,6 +71,9 @@ class Call:
     request_id: str = ""
     trace_id: str = ""
     span_id: int = 0
+    parent_span_id: int = 0
+    remote_span_id: int = 0
+    served: bool = False
     attempt: int = 1
     cut: bool = False
     uploads: int = 0

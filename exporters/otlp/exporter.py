@@ -35,6 +35,8 @@ class SpanExporting:
     ['job']
     """
 
+    sends_spans = True
+
     def __init__(self, span_exporter: SpanExporter) -> None:
         self._span_exporter = span_exporter
         self._found = Resource.create()  # now: it uses threads, and at the program's end there are no new ones

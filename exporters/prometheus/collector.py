@@ -10,16 +10,19 @@ from prometheus_client.registry import Collector
 from algoprof._version import __version__
 from algoprof.exporters.prometheus import metrics
 from algoprof.exporters.prometheus.cardinality import SeriesCap
+from algoprof.exporters.prometheus.hosting import SERIES as HOSTED_SERIES
+from algoprof.exporters.prometheus.hosting import hosted_label, hosting_families
 from algoprof.exporters.prometheus.ledger import Builds, Calls, Runs
 from algoprof.exporters.prometheus.sections import SERIES as SECTION_SERIES
 from algoprof.exporters.prometheus.sections import section_families
 from algoprof.exporters.protocol import Context
 from algoprof.profiles.batch import Batch
+from algoprof.profiles.hosting import Hosting
 
 SERIES_LIMIT = 2_000
-"""Series of sections, runs, calls and builds, those labelled `(other)` included."""
+"""Series of sections, runs, calls, builds and what a server hosts, those labelled `(other)` included."""
 
-_RESERVED = SECTION_SERIES + Runs.series_when_over + Calls.series_when_over + Builds.series_when_over
+_RESERVED = SECTION_SERIES + Runs.series_when_over + Calls.series_when_over + Builds.series_when_over + HOSTED_SERIES
 
 
 class AlgoprofCollector(Collector):
@@ -61,6 +64,7 @@ class AlgoprofCollector(Collector):
             batch = self._context.current()
             with self._lock:
                 families = [
+                    *self._hosting(batch.hosting),
                     *section_families(batch.profiles, self._cap),
                     *self._runs.families(batch.open_runs),
                     *self._calls.families(batch.calls_in_flight),
@@ -77,6 +81,16 @@ class AlgoprofCollector(Collector):
     def replace_lock(self) -> None:
         """Forget who held the lock: after a fork, in the child, nobody does."""
         self._lock = Lock()
+
+    def _hosting(self, hosting: Hosting | None) -> list[Metric]:
+        """Return a server's metrics, and have those of its calls and builds begin at zero."""
+        if hosting is None:
+            return []
+        for hosted in hosting.algorithms:
+            hosted_label(hosted, self._cap)  # so that who comes first has all of its metrics
+            self._calls.expect(hosted.algorithm)
+            self._builds.expect(hosted.algorithm)
+        return hosting_families(hosting, self._cap)
 
     def _about_itself(self) -> list[Metric]:
         failures: dict[metrics.Labels, float] = dict(self._context.losses().items())

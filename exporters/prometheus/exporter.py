@@ -51,7 +51,12 @@ class PrometheusExporter:
 
     def answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a scrape: a WSGI application."""
-        answer: Iterable[bytes] = make_wsgi_app(self.registry)(environ, start_response)
+        app = make_wsgi_app(self.registry)
+        answer: Iterable[bytes]
+        try:
+            answer = app(environ, start_response)
+        except (TypeError, ValueError):  # prometheus-client's, of an Accept header that cannot be meant
+            answer = app({**environ, "HTTP_ACCEPT": ""}, start_response)
         return answer
 
     def export(self, batch: Batch) -> None:

@@ -20,6 +20,8 @@ _RATIO_SERIES = histogram_series(metrics.RATIOS)
 _BUILD_SERIES = histogram_series(metrics.BUILD_SECONDS)
 _REMEMBERED = 1_000  # builds that are known again when they are seen to end once more
 _SIDES = {"timeout": "server", "client_timeout": "client"}
+_EXPECTED_OUTCOMES = ("ok", "algorithm_error", "timeout")
+_EXPECTED_STATUSES = ("succeeded", "failed")
 
 
 class _Tallies:
@@ -29,6 +31,11 @@ class _Tallies:
         self._metric = metric
         self._bounds = bounds
         self._rows: dict[tuple[str, ...], Tally] = {}
+
+    @property
+    def labels(self) -> Iterable[tuple[str, ...]]:
+        """The label values so far."""
+        return self._rows.keys()
 
     def of(self, *labels: str) -> Tally:
         """Return the histogram of these labels, made at zero if it is new."""
@@ -104,12 +111,18 @@ class Calls:
         self._timeouts: dict[tuple[str, ...], float] = {}
         self._timed_out: dict[tuple[str, ...], int] = {}
 
+    def expect(self, name: str) -> None:
+        """Have the series of an algorithm that a server hosts begin at zero: `increase()` then sees the first call."""
+        algorithm = self._known(name)
+        for outcome in _EXPECTED_OUTCOMES:
+            self._durations_of(algorithm, outcome)
+
     def add(self, call: Call) -> None:
         """Count a call that ended."""
-        algorithm = self._known(call.algorithm, call.timeout)
+        algorithm = self._known(call.algorithm)
+        self._timeouts[algorithm,] = call.timeout
         if call.duration is not None:
-            admitted = self._cap.admits(("call", algorithm, call.outcome), series=_SECONDS_SERIES)
-            self._durations.of(algorithm if admitted else OTHER, call.outcome).observe(call.duration)
+            self._durations_of(algorithm, call.outcome).observe(call.duration)
         for tallies, value in (
             (self._ratios, call.budget_used_ratio),
             (self._overheads, call.overhead),
@@ -126,7 +139,8 @@ class Calls:
         waiting: defaultdict[tuple[str, ...], int] = defaultdict(int)
         oldest: defaultdict[tuple[str, ...], float] = defaultdict(float)
         for call in in_flight:
-            labels = (self._known(call.algorithm, call.timeout),)
+            labels = (self._known(call.algorithm),)
+            self._timeouts[labels] = call.timeout
             waiting[labels] += 1
             if call.timeout > 0:
                 oldest[labels] = max(oldest[labels], call.age_ns / 1e9 / call.timeout)
@@ -137,16 +151,19 @@ class Calls:
             ),
             metrics.CALL_TIMEOUT.gauge(self._timeouts),
             metrics.CALL_TIMEOUTS.counter(self._timed_out),
-            metrics.CALLS_IN_FLIGHT.gauge({labels: waiting[labels] for labels in self._timeouts}),
-            metrics.CALL_OLDEST.gauge({labels: oldest[labels] for labels in self._timeouts}),
+            metrics.CALLS_IN_FLIGHT.gauge({labels: waiting[labels] for labels in self._overheads.labels}),
+            metrics.CALL_OLDEST.gauge({labels: oldest[labels] for labels in self._overheads.labels}),
         ]
 
-    def _known(self, name: str, timeout: float) -> str:
+    def _durations_of(self, algorithm: str, outcome: str) -> Tally:
+        admitted = self._cap.admits(("call", algorithm, outcome), series=_SECONDS_SERIES)
+        return self._durations.of(algorithm if admitted else OTHER, outcome)
+
+    def _known(self, name: str) -> str:
         """Return the label of an algorithm, and have its series start at zero, so that `increase()` sees the first."""
         algorithm = label(name)
         if not self._cap.admits(("call", algorithm), series=self.series_each):
             algorithm = OTHER
-        self._timeouts[algorithm,] = timeout
         for side in _SIDES.values():
             self._timed_out.setdefault((algorithm, side), 0)
         for tallies in (self._ratios, self._overheads, self._queues, self._loads):
@@ -169,6 +186,11 @@ class Builds:
         self._durations = _Tallies(metrics.BUILD_DURATION, metrics.BUILD_SECONDS)
         self._seen: dict[tuple[str, str], None] = {}
 
+    def expect(self, name: str) -> None:
+        """Have the series of an algorithm that a server hosts begin at zero."""
+        for status in _EXPECTED_STATUSES:
+            self._of(label(name), status)
+
     def add(self, build: Build) -> None:
         """Count a build that ended, once however often it is seen."""
         identity = build.algorithm, build.id
@@ -177,11 +199,12 @@ class Builds:
         self._seen[identity] = None
         if len(self._seen) > _REMEMBERED:
             del self._seen[next(iter(self._seen))]
-        algorithm = label(build.algorithm)
-        if not self._cap.admits(("build", algorithm, build.status), series=_BUILD_SERIES):
-            algorithm = OTHER
-        self._durations.of(algorithm, build.status).observe(build.duration)
+        self._of(label(build.algorithm), build.status).observe(build.duration)
 
     def families(self) -> list[Metric]:
         """Return the metrics."""
         return [self._durations.family()]
+
+    def _of(self, algorithm: str, status: str) -> Tally:
+        admitted = self._cap.admits(("build", algorithm, status), series=_BUILD_SERIES)
+        return self._durations.of(algorithm if admitted else OTHER, status)

@@ -121,6 +121,33 @@ BUILD_DURATION = Described(
     "algoprof_build_duration_seconds", "How long the builds took that were seen to end.", ("algorithm", "status")
 )
 
+SERVER_QUEUE = Described(
+    "algoprof_server_queue_length", "Calls that wait for a worker of this server to be free.", ("algorithm",)
+)
+SERVER_REPLICAS = Described(
+    "algoprof_server_replicas",
+    "Workers of this server: ready, loading for a call, or busy with one.",
+    ("algorithm", "state"),
+)
+SERVER_STARTED = Described("algoprof_server_workers_started_total", "Workers that were started.", ("algorithm",))
+SERVER_ENDED = Described(
+    "algoprof_server_workers_ended_total",
+    "Workers that have ended: idle for too long, replaced, killed at a timeout, or exited by themselves.",
+    ("algorithm", "reason"),
+)
+SERVER_REFUSED = Described(
+    "algoprof_server_refused_total",
+    "Calls that were turned away with 429: too many sessions, or too many calls of one session.",
+    ("algorithm", "reason"),
+)
+SERVER_SESSIONS = Described(
+    "algoprof_server_sessions", "Calls from outside that wait or run, each with those that its algorithm makes."
+)
+SERVER_SESSIONS_LIMIT = Described("algoprof_server_sessions_limit", "How many sessions there may be at once.")
+ALGORITHM_INFO = Described(
+    "algoprof_algorithm_info", "Always 1; which version of an algorithm is served.", ("algorithm", "version")
+)
+
 BUILD_INFO = Described("algoprof_build_info", "Always 1; which algoprof and Python these are.", ("version", "python"))
 EXPORT_FAILURES = Described(
     "algoprof_export_failures_total", "Records that an exporter did not get to where they go.", ("exporter", "reason")

@@ -1,6 +1,7 @@
 """Runs and calls as spans, exactly."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -162,6 +163,54 @@ def test_a_remote_run_of_another_trace_joins_the_callers(killed):
     own, *below = call_spans(Call("demo/Routes", 0, 5, "ok", trace_id=other, profile=killed), NOTHING)
     assert {f"{span.context.trace_id:032x}" for span in below} == {other}
     assert below[0].parent.span_id == own.context.span_id
+
+
+def test_a_call_that_a_server_answered_is_a_server_span_with_its_split_and_the_run_below_it(killed):
+    call = Call(
+        "demo/Routes",
+        START,
+        9 * SECOND,
+        "ok",
+        5 * SECOND,
+        SECOND,
+        2 * SECOND,
+        trace_id=RUN_ID,
+        span_id=7,
+        parent_span_id=3,
+        served=True,
+        profile=killed,
+    )
+    own, queue, load, run, root, *below = call_spans(call, NOTHING)
+    assert (own.kind, own.context.span_id, own.parent.span_id, own.parent.is_remote) == (SpanKind.SERVER, 7, 3, True)
+    assert own.attributes["faas.name"] == "demo/Routes"
+    assert not {"faas.invoked_name", "http.response.body.size"} & set(own.attributes)
+    assert [
+        (span.name, (span.start_time - START) // SECOND, (span.end_time - START) // SECOND)
+        for span in (queue, load, run)
+    ] == [
+        ("queue", 0, 1),
+        ("load", 1, 3),
+        ("run", 3, 8),
+    ]
+    assert {span.parent.span_id for span in (queue, load, run, root)} == {7}
+    assert len({span.context.span_id for span in (own, queue, load, run, root, *below)}) == 5 + len(below)
+
+
+def test_a_server_that_turned_a_call_away_has_made_no_error():
+    own, *below = call_spans(Call("demo/Routes", 0, 5, "refused", status=429, message="busy", served=True), NOTHING)
+    assert (own.status.status_code, own.attributes["error.type"], below) == (StatusCode.UNSET, "refused", [])
+    (failed,) = call_spans(Call("demo/Routes", 0, 5, "platform_error", status=500, served=True), NOTHING)
+    assert failed.status.status_code is StatusCode.ERROR
+    (asked,) = call_spans(Call("demo/Routes", 0, 5, "refused", status=429, message="busy"), NOTHING)
+    assert asked.status.status_code is StatusCode.ERROR
+
+
+def test_a_run_that_the_server_sends_is_not_sent_by_the_caller_too(killed):
+    call = Call("demo/Routes", 0, 5, "ok", trace_id=RUN_ID, span_id=7, parent_span_id=3, profile=killed)
+    own, *below = call_spans(call, NOTHING)
+    assert (own.kind, own.parent.span_id, own.parent.is_remote) == (SpanKind.CLIENT, 3, False)
+    assert below
+    assert len(call_spans(replace(call, remote_span_id=9), NOTHING)) == 1
 
 
 def test_calls_without_a_trace_get_ids_and_leave_the_programs_random_numbers_alone():

@@ -18,6 +18,7 @@ from algoprof.profiles.buckets import bucket_of
 from algoprof.profiles.builds import Build
 from algoprof.profiles.calls import Call
 from algoprof.profiles.histogram import Histogram
+from algoprof.profiles.hosting import HostedAlgorithm, Hosting
 from algoprof.profiles.merging import merge
 from algoprof.profiles.tree import Node, Profile
 from algoprof.settings import Settings
@@ -146,6 +147,54 @@ def test_a_call_in_flight_is_seen_before_it_ends_and_starts_the_counters_at_zero
     found = scrape(exporter.registry)
     assert found["algoprof_calls_in_flight", "demo/Routes"] == 0
     assert found["algoprof_call_inflight_budget_ratio_max", "demo/Routes"] == 0
+
+
+def test_what_a_server_hosts_begins_at_zero_and_is_told_exactly(exporter, source, scrape):
+    fresh, busy = (
+        HostedAlgorithm("demo/Fresh"),
+        HostedAlgorithm("demo/Busy", "1.2.0", 3, 2, 1, 4, 9, {"timeout": 2, "idle": 1}, {"sessions": 5}),
+    )
+    source.batch = Batch(hosting=Hosting((fresh, busy), 8, 80))
+    found = scrape(exporter.registry)
+    fresh_ones = {key: value for key, value in found.items() if "demo/Fresh" in key}
+    assert set(fresh_ones.values()) == {0}
+    assert ("algoprof_call_timeout_seconds", "demo/Fresh") not in fresh_ones
+    for outcome in ("ok", "algorithm_error", "timeout"):
+        assert ("algoprof_call_duration_seconds_count", "demo/Fresh", outcome) in fresh_ones
+    for status in ("succeeded", "failed"):
+        assert ("algoprof_build_duration_seconds_count", "demo/Fresh", status) in fresh_ones
+    busy_ones = {key: value for key, value in found.items() if key[1:2] == ("demo/Busy",) and "_server_" in key[0]}
+    assert {(name.removeprefix("algoprof_server_"), *rest): value for (name, _, *rest), value in busy_ones.items()} == {
+        ("queue_length",): 3,
+        ("replicas", "ready"): 2,
+        ("replicas", "loading"): 1,
+        ("replicas", "busy"): 4,
+        ("workers_started_total",): 9,
+        ("workers_ended_total", "timeout"): 2,
+        ("workers_ended_total", "idle"): 1,
+        ("workers_ended_total", "replaced"): 0,
+        ("workers_ended_total", "exited"): 0,
+        ("refused_total", "sessions"): 5,
+        ("refused_total", "calls"): 0,
+    }
+    assert (found["algoprof_server_sessions",], found["algoprof_server_sessions_limit",]) == (8, 80)
+    assert found["algoprof_algorithm_info", "demo/Busy", "1.2.0"] == 1
+    assert not [key for key in found if key[:2] == ("algoprof_algorithm_info", "demo/Fresh")]
+
+
+def test_many_hosted_algorithms_add_up_under_the_cap(exporter, source, scrape):
+    hosted = tuple(HostedAlgorithm(f"demo/A{number}", "1.0.0", queued=1, ended={"exited": 2}) for number in range(500))
+    source.batch = Batch(hosting=Hosting(hosted))
+    found = scrape(exporter.registry)
+    assert len(found) <= SERIES_LIMIT + 10
+    queued = {key: value for key, value in found.items() if key[0] == "algoprof_server_queue_length"}
+    assert sum(queued.values()) == 500 > queued["algoprof_server_queue_length", "(other)"] > 0
+    assert found["algoprof_server_workers_ended_total", "(other)", "exited"] > 0
+    assert scrape(exporter.registry) == found
+
+
+def test_a_process_that_hosts_nothing_has_no_metrics_of_a_server(exporter, scrape):
+    assert not [key for key in scrape(exporter.registry) if "server" in key[0]]
 
 
 def test_about_itself(exporter, source, scrape):

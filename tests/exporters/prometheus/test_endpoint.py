@@ -9,11 +9,16 @@ import urllib.error
 import urllib.request
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from algoprof.exporters.prometheus import PrometheusExporter
 from algoprof.exporters.prometheus import endpoint as module
+from algoprof.exporters.protocol import Context
 from algoprof.profiles.batch import Batch
 from algoprof.profiles.calls import Call
 from algoprof.profiles.tree import Profile
+from algoprof.settings import Settings
 
 
 def get(address: str, path: str = "/metrics", **headers: str):
@@ -165,6 +170,18 @@ def test_garbage_is_survived_in_silence(make_exporter, request_line, capfd):
             pass
     assert get(address)[0] == 200
     assert capfd.readouterr().err == ""
+
+
+@given(st.text("application/openmetrics-text;version=escaping.,-*q 019", max_size=60))
+@example("application/openmetrics-text; version==")
+@example("application/openmetrics-text; version=2.x; escaping=?")
+def test_whatever_a_scraper_says_that_it_accepts_it_gets_metrics(accepted):
+    started = []
+    exporter = PrometheusExporter(Context(Settings()), endpoint=False)
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/metrics", "QUERY_STRING": "", "HTTP_ACCEPT": accepted}
+    body = b"".join(exporter.answer(environ, lambda status, *_: started.append(status) or (lambda data: None)))
+    exporter.shutdown(deadline=0)
+    assert (started, b"algoprof_build_info" in body) == (["200 OK"], True)
 
 
 def test_other_methods_are_refused(make_exporter):

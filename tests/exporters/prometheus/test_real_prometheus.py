@@ -1,11 +1,6 @@
 """Debian's own programs: promtool reads what we serve, and a real Prometheus scrapes it back equal to the truth."""
 
-import json
-import socket
 import subprocess
-import time
-import urllib.error
-import urllib.parse
 import urllib.request
 
 import pytest
@@ -66,71 +61,9 @@ def test_promtool_has_nothing_to_say(serving):
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
 
 
-class Server:
-    """A Prometheus that scrapes one target every 200 ms."""
-
-    def __init__(self, target: str, folder) -> None:
-        config = {
-            "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
-            "scrape_configs": [{"job_name": "algoprof", "static_configs": [{"targets": [target]}]}],
-        }
-        (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
-        self._log = (folder / "log").open("wb")
-        self._process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={folder}/prometheus.yml",
-                f"--storage.tsdb.path={folder}/data",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            stdout=self._log,
-            stderr=self._log,
-        )
-
-    def query(self, expression: str) -> dict[tuple[str, ...], float]:
-        """Return an instant query's values by their label values, the labels in the order of their names."""
-        query = urllib.parse.urlencode({"query": expression})
-        with urllib.request.urlopen(f"{self.url}/api/v1/query?{query}", timeout=30) as answer:
-            results = json.load(answer)["data"]["result"]
-        return {
-            tuple(value for label, value in sorted(result["metric"].items()) if label != "__name__"): float(
-                result["value"][1]
-            )
-            for result in results
-        }
-
-    def wait_for(self, expression: str) -> None:
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if self.query(expression):
-                    return
-            except (OSError, urllib.error.URLError):
-                assert self._process.poll() is None
-            assert time.monotonic() < deadline
-
-    def stop(self) -> None:
-        self._process.terminate()
-        try:
-            self._process.wait(20)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._log.close()
-
-
-@pytest.fixture
-def server(serving, tmp_path):
-    running = Server(serving.address, tmp_path)
-    yield running
-    running.stop()
-
-
 @pytest.mark.real("prometheus")
-def test_a_real_prometheus_reads_the_truth(server, serving, source):
+def test_a_real_prometheus_reads_the_truth(prometheus, serving, source):
+    server = prometheus(algoprof={"targets": [serving.address]})
     server.wait_for('up{job="algoprof"} == 1 and on() algoprof_build_info')
 
     def read(expression: str, *by: str) -> dict[tuple[str, ...], float]:

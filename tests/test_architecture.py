@@ -48,7 +48,7 @@ MAY_IMPORT = {  # of ours, apart from itself; "algoprof" is what `import algopro
     "exporters": {"_version", "errors", "profiles", "settings"},
     "delivery": {"errors", "profiles", "recorder", "settings", "exporters"},
     "supervisor": {"_version", "errors", "profiles", "recorder", "sections", "timeouts"},
-    "calls": {"_version", "errors", "profiles", "settings", "delivery", "budgets"},
+    "calls": {"_version", "errors", "profiles", "recorder", "settings", "delivery", "budgets"},
     "bisection": {"errors", "profiles", "calls", "server"},
 }
 MAY_IMPORT |= {room: {*MAY_IMPORT, "server", "cli", "algoprof"} for room in ("server", "cli", "testing", "algoprof")}
@@ -64,6 +64,7 @@ ONLY_INSIDE_FUNCTIONS = {  # for the cold start of an algorithm, and against cir
     ("inband", "profiles"),
     ("delivery", "exporters"),
     ("delivery", "recorder"),
+    ("calls", "recorder"),
 }
 
 ONLY_FOR_TYPES = {("errors", "profiles"), ("settings", "exporters"), ("watcher", "runs")}

@@ -3,7 +3,6 @@
 import logging
 import math
 import re
-import secrets
 import time
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -16,6 +15,7 @@ from algoprof.calls.data.uploads import Prepared
 from algoprof.calls.options import Options
 from algoprof.calls.references import Reference
 from algoprof.calls.retries import retry_after
+from algoprof.calls.tracing import CallTrace
 from algoprof.calls.wire.inputs import UPLOAD, Flaw, encode
 from algoprof.calls.wire.protocol import Answer, Metadata, NoAnswer, Reply, Request, build, context, read, without_key
 from algoprof.profiles.calls import Call
@@ -90,8 +90,7 @@ class Attempt:
         self._number = number
         self._started_ns = time.time_ns()
         self._began_ns = time.monotonic_ns()
-        self._trace_id = _hexadecimal(16)
-        self._span_id = _hexadecimal(8)
+        self._trace = CallTrace.here()
         self.request_bytes = 0
         self._uploads = self._upload_bytes = 0
         self._token = recording.started(str(reference), self._options.timeout)
@@ -128,9 +127,8 @@ class Attempt:
             call = self._end(Reply("not_sent", message=body.sentence))
             raise failures.input_refused(call, body)
         self.request_bytes = len(body.data)
-        return build(
-            self._platform, self._reference, self._options, body, trace_id=self._trace_id, span_id=self._span_id
-        )
+        trace = self._trace
+        return build(self._platform, self._reference, self._options, body, trace_id=trace.trace_id, span_id=trace.sent)
 
     @property
     def deadline(self) -> float:
@@ -140,7 +138,7 @@ class Attempt:
     @property
     def headers(self) -> dict[str, str]:
         """What a request of another client's is to carry beside its own."""
-        return context(self._trace_id, self._span_id)
+        return context(self._trace.trace_id, self._trace.sent)
 
     def record(self, answer: Answer | NoAnswer) -> tuple[Call, Reply]:
         """End it with what came, and return its record and what that means."""
@@ -198,8 +196,10 @@ class Attempt:
             request_bytes=self.request_bytes,
             response_bytes=response_bytes,
             request_id=self._platform.redact(reply.request_id),
-            trace_id=self._trace_id,
-            span_id=int(self._span_id, 16),
+            trace_id=self._trace.trace_id,
+            span_id=int(self._trace.span_id, 16),
+            parent_span_id=int(self._trace.parent_span_id or "0", 16),
+            remote_span_id=reply.remote_span_id,
             attempt=self._number,
             cut=self._cut,
             uploads=self._uploads,
@@ -208,11 +208,6 @@ class Attempt:
         )
         recording.ended(self._token, call)
         return call
-
-
-def _hexadecimal(count: int) -> str:
-    """Return random bytes as hexadecimal digits, not all zero: that would be no identity in a W3C trace context."""
-    return secrets.token_hex(count - 1) + f"{secrets.randbelow(255) + 1:02x}"
 
 
 def _warn_once_of(flaw: str, sentence: str) -> None:

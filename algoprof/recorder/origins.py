@@ -9,6 +9,7 @@ from algoprof.recorder.flight import boot_id, process_start_time, program_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from algoprof.recorder.run_table import RunState, RunTable
+    from algoprof.recorder.writer import Occurrence
 
 WORKER = "worker"
 """The root of what a worker records in no section that is known."""
@@ -91,6 +92,26 @@ def here(table: "RunTable") -> Place:
         names.append(table.name_of(link >> 32))
         row = (link & at.REFERENCE_MASK) << 3
     return Place(run.run_id, run.title, tuple(reversed(names)), occurrence.span)
+
+
+def span_here(table: "RunTable") -> tuple[str, int] | None:
+    """Return the trace id of the outermost open run, and the span in it that what is done here is below; None if none.
+
+    It is the innermost one that is certain to be kept: the first of its section. The implicit run is no trace: it
+    lasts as long as the program.
+    """
+    writer = table.writer
+    words = writer.flight.words
+    occurrence = writer.above(writer.current.get(), writer.scope(), writer.block())
+    found: Occurrence | None = None
+    while occurrence is not None:
+        run = occurrence.row.run
+        if not (occurrence.closed or run.ended or run.run_id == table.implicit_id):
+            inner = found is not None and found.row.run is run
+            if not inner and not words[occurrence.row.offset + at.NODE_COUNT]:
+                found = occurrence
+        occurrence = occurrence.above
+    return (found.row.run.run_id.hex(), found.span) if found is not None else None
 
 
 def of_fork(table: "RunTable") -> Origin:

@@ -10,7 +10,7 @@ from algoprof.likeness import like
 from algoprof.recorder import children, directory
 from algoprof.recorder import layout as at
 from algoprof.recorder.flight import STACKS, FlightFile, OutOfSpace, process_start_time, program_name
-from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing
+from algoprof.recorder.origins import Origin, here, of_fork, of_multiprocessing, span_here
 from algoprof.recorder.run_table import RunTable
 from algoprof.recorder.writer import activate
 
@@ -116,6 +116,11 @@ def expect_workers() -> None:
 def place() -> "Place":
     """Return where the calling context stands, as another process may be told of it."""
     return here(run_table())
+
+
+def call_context() -> tuple[str, int] | None:
+    """Return the trace id and the span that a call made here is below; None outside every run."""
+    return span_here(_table) if _table is not None else None
 
 
 def shares() -> "Shares":

@@ -26,6 +26,7 @@ MOST_AT_ONCE = 80
 """Calls that the platform takes of one account at once."""
 
 _LARGEST_PROFILE = 4 * 1024 * 1024  # values plus characters
+_SPAN = re.compile(r"[0-9a-f]{16}")
 _LONGEST_TIME = 10**7  # seconds; whatever says more is no measurement
 
 
@@ -112,6 +113,8 @@ class Reply:
     """Seconds after which it may be asked again, for it has certainly not run; None if nothing says so."""
     lost: bool = False
     """Whether there was a connection, and it broke off before the answer was whole."""
+    remote_span_id: int = 0
+    """The server's span of the call, which it sends with the run's; 0 if it sends none."""
     profile: Profile | None = None
     profile_flaw: str = ""
     """Why a profile that came along is not believed; empty if none came, or one that is."""
@@ -276,6 +279,7 @@ def _known(data: Mapping[str, Any]) -> dict[str, Any]:
             full_metadata=metadata,
         ),
         "request_id": _text(data.get("request_id") or metadata.get("request_id"), 200),
+        "remote_span_id": int(span, 16) if isinstance(span := ours.get("span"), str) and _SPAN.fullmatch(span) else 0,
         "duration_ns": duration_ns,
         "queue_ns": _nanoseconds(ours.get("queue")),
         "load_ns": _nanoseconds(ours.get("load")),

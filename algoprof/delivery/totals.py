@@ -1,5 +1,9 @@
-"""What is so far: this process, the others of its flight directory, and the calls in flight, added up."""
+"""What is so far: this process, the others of its flight directory, and the calls in flight, added up.
 
+A server asks the same of each worker's directory, in which it records nothing itself.
+"""
+
+import math
 import os
 import time
 from pathlib import Path
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from algoprof.recorder.reader import Flight
 
 _ATTEMPTS = 3
+_PATIENCE = 1.0  # seconds
 
 
 class Totals:
@@ -28,10 +33,13 @@ class Totals:
 
     Args:
         losses: where files that cannot be read are counted, each once.
+        directory: of processes that are not trusted: this one's file is none of them, they are never mapped, since who
+            writes one may cut it off, and not waited for long. By default the flight directory.
     """
 
-    def __init__(self, losses: Losses) -> None:
+    def __init__(self, losses: Losses, directory: str | None = None) -> None:
         self._losses = losses
+        self._directory = directory
         losses.expect("totals", ("unreadable",))
         self._lock = Lock()
         self._last: dict[str, tuple[Profile, ...]] = {}
@@ -51,7 +59,7 @@ class Totals:
         now = time.monotonic_ns()
         calls = tuple(CallInFlight(algorithm, max(0, now - sent), timeout) for algorithm, sent, timeout in in_flight)
         with self._lock:
-            own = _own_flight()
+            own = _own_flight() if self._directory is None else None
             open_runs = [*_open_runs(own)] if own else []
             open_runs += self._read_others()
             every = [*(own.cumulative if own else ()), *self._gone, *self._folded]
@@ -80,7 +88,7 @@ class Totals:
 
         Files may be folded meanwhile. Then what was read does not fit together, and is read again.
         """
-        folder = _directory()
+        folder = self._directory or _directory()
         if folder is None:
             return []
         open_runs: list[Profile] = []
@@ -103,7 +111,7 @@ class Totals:
         folded: tuple[Profile, ...] = ()
         ledger = None
         try:
-            ledger, flight = read_totals(folder)
+            ledger, flight = read_totals(folder, copied=self._directory is not None)
             folded = flight.cumulative
         except FileNotFoundError:
             pass
@@ -122,14 +130,15 @@ class Totals:
 
         open_runs: list[Profile] = []
         found = set()
+        give_up = time.monotonic() + (_PATIENCE if self._directory is not None else math.inf)
         for path in _sibling_files(folder):
             if self._is_folded(path):
                 continue  # it is about to be removed
             found.add(path)
-            if path in self._dead:
+            if path in self._dead or time.monotonic() > give_up:
                 continue
             try:
-                flight = read(path)
+                flight = read(path, copied=self._directory is not None)
             except FileNotFoundError:
                 found.discard(path)
             except (OSError, ProfileFileError):

@@ -87,8 +87,12 @@ def fold(folder: str, own: str = "") -> int:
         os.close(handle)
 
 
-def read_totals(folder: str) -> "tuple[Ledger, Flight]":
+def read_totals(folder: str, *, copied: bool = False) -> "tuple[Ledger, Flight]":
     """Read the directory's totals: whose files they hold, and the cumulative trees.
+
+    Args:
+        folder: the flight directory.
+        copied: whether to read a copy rather than to map the file; see `reader.read`.
 
     Raises:
         FileNotFoundError: if there are none yet.
@@ -100,7 +104,7 @@ def read_totals(folder: str) -> "tuple[Ledger, Flight]":
 
     path = os.path.join(folder, place.TOTALS_NAME)
     try:
-        with _Mapped(path) as totals:
+        with _Mapped(path, copied=copied) as totals:
             return _ledger(totals), read_view(totals.bytes, alive=False, path=path)
     except Unfit:
         raise ProfileFileError(path, "damaged, so it is replaced when the next files are folded into it") from None
@@ -223,26 +227,26 @@ class _Book:
 
 
 class _Mapped:
-    """A dead process's file, mapped for reading.
+    """A dead process's file, mapped for reading, or a copy of it.
 
     Raises:
         Unfit: if it is none.
         OSError: if it cannot be opened.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, copied: bool = False) -> None:
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
         handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # a pipe would wait for somebody who writes
         try:
             if os.fstat(handle).st_size < at.FILE_BYTES:
                 raise Unfit
             self.is_locked = place.is_locked(handle)
-            self._map = mmap.mmap(handle, at.FILE_BYTES, access=mmap.ACCESS_READ)
+            self._map = None if copied else mmap.mmap(handle, at.FILE_BYTES, access=mmap.ACCESS_READ)
+            self.bytes = memoryview(_copy(handle) if self._map is None else self._map)
         finally:
             os.close(handle)
-        self.bytes = memoryview(self._map)
         self.words = self.bytes.cast(at.WORD)
-        if self.words[at.HEADER_MAGIC] != at.MAGIC or self.words[at.HEADER_VERSION] != at.VERSION:
+        if not self.words or self.words[at.HEADER_MAGIC] != at.MAGIC or self.words[at.HEADER_VERSION] != at.VERSION:
             self.__exit__()
             raise Unfit
 
@@ -252,7 +256,14 @@ class _Mapped:
     def __exit__(self, *_: object) -> None:
         self.words.release()
         self.bytes.release()
-        self._map.close()
+        if self._map is not None:
+            self._map.close()
+
+
+def _copy(handle: int) -> bytes:
+    from algoprof.recorder.reader import copy_of  # noqa: PLC0415  (who only records does not need it)
+
+    return copy_of(handle)
 
 
 def _ledger(totals: _Mapped) -> Ledger:

@@ -75,8 +75,8 @@ def read(
             raise ProfileFileError(path, "shorter than a flight file, so cut off or none")
         alive = is_locked(handle)
         if copied:
-            before = _copy(handle) if alive else None
-            with memoryview(_copy(handle)) as view:
+            before = copy_of(handle) if alive else None
+            with memoryview(copy_of(handle)) as view:
                 return read_view(view, alive=alive, path=path, at_ns=at_ns, request_id=request_id, before=before)
         whole = min(size, at.FILE_BYTES) // at.SEGMENT_BYTES * at.SEGMENT_BYTES
         with mmap.mmap(handle, whole, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
@@ -138,7 +138,7 @@ def read_run(
         return reading.run(slot * 8, [row * 8 for row in rows], names, sampled)
 
 
-def _copy(handle: int) -> bytes:
+def copy_of(handle: int) -> bytes:
     """Return what is used of an open flight file, in whole segments; nothing if it was cut off."""
     first = os.pread(handle, at.SEGMENT_BYTES, 0)
     if len(first) < at.SEGMENT_BYTES:

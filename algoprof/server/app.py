@@ -19,6 +19,8 @@ from algoprof.server.data.routes import Data
 from algoprof.server.description import document
 from algoprof.server.envelopes import Refusal, refused
 from algoprof.server.hosting.host import Host
+from algoprof.server.monitoring import scrapes
+from algoprof.server.monitoring.scrapes import Metrics, Scrapers
 from algoprof.server.pages.routes import Pages
 from algoprof.server.pages.visitors import Visitors
 from algoprof.server.routes import administration, calling, inputs, insights, management
@@ -29,7 +31,7 @@ OPEN = {HEALTH, document.PATH}
 _ADMINISTRATION = "/v1/admin/"
 
 
-def application(host: Host, data: Data, callers: Callers, visitors: Visitors) -> ASGIApp:
+def application(host: Host, data: Data, callers: Callers, visitors: Visitors, scrapers: Scrapers) -> ASGIApp:
     """Return the ASGI application of a server.
 
     Args:
@@ -37,6 +39,7 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
         data: the files that it keeps.
         callers: who is let in; a request to what is in `OPEN` always is, and a worker's that reports insights.
         visitors: who may look at the pages.
+        scrapers: who may read the metrics.
     """
     algorithms = ("{id:uuid}", "{owner}/{name}")  # the id first: it would also match as an owner
     routes: list[BaseRoute] = [  # calls first, as they are many
@@ -47,6 +50,7 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
     routes += [
         Route(HEALTH, management.health),
         Route(document.PATH, document.describe),
+        Route(scrapes.PATH, Metrics(host), methods=["GET"]),
         Route(insights.PATH, insights.report, methods=["POST"]),
         Route(f"{_ADMINISTRATION}executions", administration.executions),
         Route(f"{_ADMINISTRATION}reservations", administration.reservations),
@@ -73,7 +77,7 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors) ->
         Route("/v1/organizations/{owner}/errors", management.errors_of_owner),
     ]
     handlers = {Refusal: _refusal, HTTPException: _no_route, Exception: _crash}
-    doors = [Middleware(_Door, callers=callers)]
+    doors = [Middleware(_Door, callers=callers, scrapers=scrapers)]
     made = Starlette(routes=routes, exception_handlers=handlers, middleware=doors)
     made.router.redirect_slashes = False  # a redirected POST becomes a GET
     made.state.host = host
@@ -87,9 +91,10 @@ class _Door:
     The path of a worker, which stands before those that its algorithm asks for, is taken off, and the worker noted.
     """
 
-    def __init__(self, app: ASGIApp, callers: Callers) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers, scrapers: Scrapers) -> None:
         self._app = app
         self._callers = callers
+        self._scrapers = scrapers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -101,7 +106,9 @@ class _Door:
             request = Request(scope, receive)
             request.state.reporter = reporter
             try:
-                if path not in OPEN and not (reporter is not None and path == insights.PATH):
+                if path == scrapes.PATH:
+                    self._scrapers.require(request)
+                elif path not in OPEN and not (reporter is not None and path == insights.PATH):
                     request.state.caller = self._callers.who(request.headers.get("authorization", ""))
                     permissions.require_kind(request, administration=path.startswith(_ADMINISTRATION))
             except Refusal as refusal:

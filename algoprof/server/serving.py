@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import uvicorn
 from starlette.types import ASGIApp
 
+from algoprof import delivery
 from algoprof.errors import ProjectError, ServerError
 from algoprof.server import connections, remnants
 from algoprof.server.access import keyring, keys
@@ -32,6 +33,8 @@ from algoprof.server.data.folders import Folders
 from algoprof.server.data.routes import DEFAULT_LIMIT, Data
 from algoprof.server.hosting.host import Host, worker_environment
 from algoprof.server.limits import Limits
+from algoprof.server.monitoring.monitor import Monitor
+from algoprof.server.monitoring.scrapes import Scrapers
 from algoprof.server.pages.visitors import Visitors
 from algoprof.server.scratch import Scratch
 from algoprof.server.state import recovery
@@ -101,17 +104,20 @@ def serve(
             ):
                 callers = Callers(found, ring, issuer)
                 _recover(scratch, data, store)
+                monitor = Monitor()
                 hosted = Host(
                     store,
-                    Builder(data, store, _say),
+                    Builder(data, store, _say, monitor.build_ended),
                     scratch.path,
                     _say,
                     callers=callers,
                     limits=limits,
+                    monitor=monitor,
                     failures_by_status=failures_by_status,
                 )
-                visitors = Visitors(callers)
-                app = application(hosted, Data(folders, store, file_limit), callers, visitors)
+                visitors, scrapers = Visitors(callers), Scrapers(callers, local=_is_loopback(where))
+                app = application(hosted, Data(folders, store, file_limit), callers, visitors, scrapers)
+                delivery.start_from_environment()  # what is wrong with an exporter is told before anything is served
                 announced = partial(_announced, found=found, ring=ring, data=data, visitors=visitors)
                 try:
                     return asyncio.run(_run(directories, listener, app, hosted, announced, watched=watched))

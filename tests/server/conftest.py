@@ -33,6 +33,7 @@ class Serving:
         before: str = "",
     ) -> None:
         self.data = data
+        self._given = (env or {}).get("ALGORITHMIA_API_KEY", "")
         program = f"{before}\nfrom algoprof.cli.main import main\nmain()"  # `before` changes what it would wait for
         command = [sys.executable, *(["-c", program] if before else ["-m", "algoprof"]), "serve"]
         self.errors = data.parent / f"{data.name}.stderr"
@@ -52,7 +53,8 @@ class Serving:
         assert self.process.stdout is not None
         self.address = self.process.stdout.readline().strip()
         if self.address:
-            self.key = (self.data / "key").read_text().strip()
+            kept = self.data / "key"
+            self.key = kept.read_text().strip() if kept.exists() else self._given
             self.session.headers["Authorization"] = f"Simple {self.key}"
         return self
 

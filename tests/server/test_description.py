@@ -14,6 +14,7 @@ from starlette.routing import Match, Route
 
 from algoprof.server.app import OPEN, application
 from algoprof.server.description.document import document
+from algoprof.server.monitoring import scrapes
 
 NOT_CHECKED = (
     "negative_data_rejection",  # a parameter that is unknown or cannot be meant is passed over, as on the platform
@@ -25,7 +26,7 @@ NOT_CHECKED = (
 def routes() -> list[Route]:
     """The routes of the API. The pages for people are none of them."""
     nothing: Any = None
-    pages: Any = application(nothing, nothing, nothing, nothing)
+    pages: Any = application(nothing, nothing, nothing, nothing, nothing)
     return [route for route in pages._below.routes if isinstance(route, Route)]
 
 
@@ -90,7 +91,9 @@ def test_who_shows_no_key_and_who_asks_in_another_way_is_refused_wherever_that_i
         if not path.startswith("/v1/admin") and ".session" not in path:
             paths.setdefault(path, set()).add(method)
     for path, methods in paths.items():
-        for method in methods if path not in OPEN else ():
+        for method in (
+            methods if path not in {*OPEN, scrapes.PATH} else ()
+        ):  # who may read the metrics has its own tests
             answer = requests.request(method, server.address + path, timeout=20)
             assert answer.status_code == 401, (method, path)
         for method in {"GET", "PUT", "POST", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"} - methods:

@@ -27,11 +27,13 @@ class Caller:
         algorithm: `OWNER/NAME` of the algorithm that asks; empty for whoever asks from outside.
         session: that of the call which the algorithm serves; empty if there is none.
         rights: what it may do.
+        traceparent: the W3C trace context that the call has which the algorithm serves; empty without one.
     """
 
     algorithm: str = ""
     session: str = ""
     rights: Rights = OWNER
+    traceparent: str = ""
 
 
 class Callers:
@@ -128,9 +130,11 @@ class Admitted:
         self.insights: Insights | None = None
         """What is reported of the call that it serves; None between calls."""
 
-    def serve(self, algorithm: str, session: str = "", insights: "Insights | None" = None) -> None:
-        """Say which algorithm it runs, and for which session; empty while it has nothing to do."""
-        self.caller, self.insights = Caller(algorithm, session, ALGORITHM), insights
+    def serve(
+        self, algorithm: str, session: str = "", insights: "Insights | None" = None, traceparent: str = ""
+    ) -> None:
+        """Say which algorithm it runs, and for which session and in which trace; empty while it has nothing to do."""
+        self.caller, self.insights = Caller(algorithm, session, ALGORITHM, traceparent), insights
 
     def end(self) -> None:
         """The worker has ended."""

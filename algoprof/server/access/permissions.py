@@ -5,6 +5,7 @@ from typing import Literal
 from starlette.requests import Request
 
 from algoprof.server.access.callers import Caller
+from algoprof.server.access.rights import EVERY_ALGORITHM
 from algoprof.server.envelopes import BAD_KEY, NOT_AUTHORIZED, Refusal
 
 
@@ -61,6 +62,16 @@ def require_kind(request: Request, *, administration: bool) -> None:
         raise Refusal(401, BAD_KEY, "this is an admin key, which administers and is refused elsewhere; use another")
     if administration and not administers:
         raise _forbidden("administer this server", "--admin")
+
+
+def require_metrics(who: Caller) -> None:
+    """Refuse who may not read the metrics: all but an admin key and one that may call every algorithm.
+
+    Raises:
+        Refusal: if so.
+    """
+    if not (who.rights.administers or EVERY_ALGORITHM in who.rights.algorithms):
+        raise _forbidden("read the metrics", "--admin")
 
 
 def _forbidden(what: str, option: str) -> Refusal:

@@ -45,13 +45,21 @@ class Builder:
         data: the server's data directory.
         store: where builds and versions are recorded.
         say: is told each step, for whoever watches.
+        tell: is told each build that has ended.
     """
 
-    def __init__(self, data: Path, store: Store, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        store: Store,
+        say: Callable[[str], None],
+        tell: Callable[[told.Build], object] = delivery.build_ended,
+    ) -> None:
         self._data = data
         self._environments = data / pruning.ENVIRONMENTS
         self._store = store
         self._say = say
+        self._tell = tell
         self._one_at_a_time = asyncio.Lock()
         self._wheel = ""  # the name of the one that builds install now
         for build in store.fail_unfinished():
@@ -135,7 +143,7 @@ class Builder:
             self._store.finish_build(build, "failed")
             raise
         build = self._store.finish_build(build, "failed" if reason else "succeeded")
-        delivery.build_ended(_told(project.algorithm, build))
+        self._tell(_told(project.algorithm, build))
         if reason:
             text = log.read_text(encoding="utf-8", errors="replace")
             self._say("\n".join(f"    {line}" for line in text.splitlines()[-_TAIL:]))

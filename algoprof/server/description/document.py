@@ -69,6 +69,7 @@ _CALL = operation(
     body=_ANY_INPUT,
 )
 
+_SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"token": []}]
 _MANAGED = (403, 404)
 _BUILT = json(reference("Algorithm"), "The algorithm at this build, with its log.")
 
@@ -80,6 +81,23 @@ _ERRORS_OF_OWNER = operation(
 _PATHS: dict[str, Any] = {
     "/healthz": {
         "get": operation("Ask whether the server answers", {200: record({"status": {"const": "ok"}})}, known=False)
+    },
+    "/metrics": {
+        "get": operation(
+            "Read the metrics",
+            {
+                200: {
+                    "description": "In the text format of Prometheus, or in that of OpenMetrics if it is asked for.",
+                    "content": {
+                        "text/plain": {"schema": TEXT},
+                        "application/openmetrics-text": {"schema": TEXT},
+                    },
+                }
+            },
+            refused=(403,),
+            description="On loopback it needs no key; a key may also be the password of `Authorization: Basic`.",
+        )
+        | {"security": [{}, *_SECURITY]}
     },
     PATH: {"get": operation("Read this description", {200: {"type": "object"}}, known=False)},
     "/v1/algo/{owner}/{name}": {"post": _CALL},
@@ -201,7 +219,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "algoprof serve", "version": __version__, "description": _ABOUT},
         "servers": [{"url": "/"}],
-        "security": [{"key": []}, {"token": []}],
+        "security": _SECURITY,
         "paths": paths | data.paths(),
         "components": {
             "schemas": SCHEMAS,

@@ -68,6 +68,7 @@ _MEASURED = record(
     {"queue": SECONDS, "load": SECONDS, "run": SECONDS, "total": SECONDS, "timeout": SECONDS},
     {
         "profile": {"type": "object", "description": "Where the time went; after a timeout, or if it was asked for."},
+        "span": {**TEXT, "pattern": "^[0-9a-f]{16}$", "description": "The server's own, if it sends spans."},
         "insights": {"type": "object", "additionalProperties": INSIGHT_VALUE},
     },
     description="Where the time of the call went: an extension of this server.",

@@ -4,7 +4,8 @@ import os
 import shutil
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,10 +44,16 @@ class Flights:
             return []
 
     def profile(
-        self, request_id: str, pid: int, died_ns: int | None = None, *, among: Sequence[str] | None = None
+        self,
+        request_id: str,
+        pid: int,
+        died_ns: int | None = None,
+        *,
+        among: Sequence[str] | None = None,
+        before_removal: Callable[[], object],
     ) -> "Profile | None":
         """Return the profile of a request; see `profile_of`."""
-        return profile_of(self.path, request_id, pid, died_ns, among=among)
+        return profile_of(self.path, request_id, pid, died_ns, among=among, before_removal=before_removal)
 
 
 def is_quick(files: Sequence[str]) -> bool:
@@ -58,7 +65,13 @@ def is_quick(files: Sequence[str]) -> bool:
 
 
 def profile_of(
-    directory: Path, request_id: str, pid: int, died_ns: int | None = None, *, among: Sequence[str] | None = None
+    directory: Path,
+    request_id: str,
+    pid: int,
+    died_ns: int | None = None,
+    *,
+    among: Sequence[str] | None = None,
+    before_removal: Callable[[], object] = lambda: None,
 ) -> "Profile | None":
     """Return the profile of a request, or None if the algorithm recorded nothing for it.
 
@@ -71,12 +84,13 @@ def profile_of(
         pid: the worker's process.
         died_ns: when it was killed, on the monotonic clock; None if it lives.
         among: only these of its files are read: those that were there before its worker went on to the next request.
+        before_removal: called once before files are removed.
     """
-    return of_request(
-        runs_in(directory, died_ns, among=among, leader=pid if died_ns is None else None, request_id=request_id),
-        request_id,
-        pid,
+    leader = pid if died_ns is None else None
+    every = runs_in(
+        directory, died_ns, among=among, leader=leader, request_id=request_id, before_removal=before_removal
     )
+    return of_request(every, request_id, pid)
 
 
 def runs_in(
@@ -86,6 +100,7 @@ def runs_in(
     among: Sequence[str] | None = None,
     leader: int | None = None,
     request_id: str | None = None,
+    before_removal: Callable[[], object] = lambda: None,
 ) -> "Sequence[Profile]":
     """Return all runs that a worker and its children recorded.
 
@@ -95,22 +110,29 @@ def runs_in(
         among: only these of its files are read; all if it is None.
         leader: the worker's process, to have the files of others that have died removed.
         request_id: runs of other requests may be left out.
+        before_removal: called once before files are removed.
     """
     from algoprof.recorder.directory import flight_files  # noqa: PLC0415  (only where a profile is wanted)
     from algoprof.recorder.reader import read  # noqa: PLC0415
 
     every: list[Profile] = []
+    dead: list[str] = []
     give_up = time.monotonic() + _PATIENCE
     for path in flight_files(directory):
         if (among is not None and path not in among) or time.monotonic() > give_up:
             continue
         try:
             flight = read(path, at_ns=died_ns, copied=True, request_id=request_id)
-            if leader is not None and flight.pid != leader and not flight.alive:
-                os.unlink(path)  # noqa: PTH108  (flight files are named by text)
         except (ProfileFileError, OSError):
             continue  # half-made, or just gone
+        if leader is not None and flight.pid != leader and not flight.alive:
+            dead.append(path)
         every.extend(flight.runs)
+    if dead:
+        before_removal()
+    for path in dead:
+        with suppress(OSError):
+            os.unlink(path)  # noqa: PTH108  (flight files are named by text)
     return every
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from algoprof.errors import ProjectError
+from algoprof.profiles.hosting import HostedAlgorithm, Hosting, WorkerEnd
 from algoprof.server.access.callers import Callers
 from algoprof.server.building import projects, versions
 from algoprof.server.building.builds import Builder
@@ -22,6 +24,7 @@ from algoprof.server.hosting.replicas import Job, Outcome, Replicas
 from algoprof.server.hosting.sessions import Sessions
 from algoprof.server.hosting.workers import ADDRESS, Program
 from algoprof.server.limits import Limits
+from algoprof.server.monitoring.monitor import Monitor
 from algoprof.server.state import under_way
 from algoprof.server.state.run_keeping import Keeper
 from algoprof.server.state.store import Algorithm, Build, Part, Store, Version
@@ -66,6 +69,7 @@ class Host:
         say: is told each call, for whoever watches.
         callers: who may call; workers are let in there.
         limits: how much it takes on.
+        monitor: is told what happens.
         failures_by_status: whether a call that failed is told by its HTTP status as well.
     """
 
@@ -78,12 +82,14 @@ class Host:
         *,
         callers: Callers,
         limits: Limits,
+        monitor: Monitor,
         failures_by_status: bool = False,
     ) -> None:
         self.failures_by_status = failures_by_status
         self.store = store
         self.builder = builder
         self.say = say
+        self.monitor = monitor
         self.environment: dict[str, str] = {}
         """Of every worker; set before the first call."""
         self.sessions = Sessions(limits.sessions)
@@ -296,7 +302,8 @@ class Host:
             program = Program(
                 self.builder.python(build), self.builder.root(build), build.kind, build.module, self.environment
             )
-            replicas = Replicas(program, self._scratch, self._callers, self._limits, self._jobs)
+            recordings = self.monitor.recordings
+            replicas = Replicas(program, self._scratch, self._callers, self._limits, self._jobs, recordings=recordings)
             self._replicas[key] = build, replicas
         return await self._replicas[key][1].run(job)
 
@@ -314,6 +321,32 @@ class Host:
             )
             for build, replicas in self._replicas.values()
         ]
+
+    def hosting(self) -> Hosting:
+        """Return what is hosted, and how busy that is."""
+        found = {algorithm.id: algorithm for algorithm in self.store.algorithms()}
+        workers: dict[str, list[Replicas]] = {known: [] for known in found if known in self._directories}
+        for build, replicas in self._replicas.values():
+            workers.setdefault(build.algorithm_id, []).append(replicas)
+        hosted = tuple(self._hosted(found[known], of) for known, of in workers.items())
+        return Hosting(hosted, len(self.sessions), self._limits.sessions)
+
+    def _hosted(self, algorithm: Algorithm, workers: list[Replicas]) -> HostedAlgorithm:
+        served = self._served.get(algorithm.id)
+        ended: Counter[WorkerEnd] = Counter()
+        for replicas in workers:
+            ended.update(replicas.ended)
+        return HostedAlgorithm(
+            algorithm.path,
+            version=served.semantic if served else "",
+            queued=sum(replicas.queued for replicas in workers),
+            ready=sum(replicas.idle for replicas in workers),
+            loading=sum(replicas.loading for replicas in workers),
+            busy=sum(replicas.running - replicas.loading for replicas in workers),
+            started=sum(replicas.started for replicas in workers),
+            ended=ended,
+            refused={reason: count for (of, reason), count in self.monitor.refused.items() if of == algorithm.path},
+        )
 
     def _known_as_of_now(self) -> "_Known":
         """Return what was read from the store, anew if something has been written to it since."""

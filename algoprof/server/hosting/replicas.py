@@ -3,18 +3,22 @@
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from algoprof import control
+from algoprof.profiles.hosting import WorkerEnd
 from algoprof.server.access.callers import Callers
 from algoprof.server.hosting import cold_starts
 from algoprof.server.hosting.flights import is_quick
 from algoprof.server.hosting.replies import TOO_LARGE, Reply, parse
 from algoprof.server.hosting.workers import Exited, Program, ReplyTooLarge, Unasked, Worker
 from algoprof.server.limits import Limits
+from algoprof.server.monitoring.recordings import Recordings
+from algoprof.server.monitoring.tracing import NO_TRACE, Trace
 from algoprof.server.routes.insights import Insights
 from algoprof.server.state.run_log import packed
 from algoprof.server.state.under_way import UnderWay
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
 
 End = Literal["reply", "timeout", "exited", "stopped"]
 """How a job ended: with a reply, at its timeout, with the worker's process, with the server."""
+
+_EXITED: WorkerEnd = "exited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,7 @@ class Job:
         received: when the request was complete, in seconds on the monotonic clock.
         timeout: seconds from then to the kill.
         record: is told how far it is.
-        traceparent: the caller's W3C trace context; empty without one.
+        trace: the trace that it joins.
         profile: whether its profile is wanted; after a timeout it always is.
     """
 
@@ -53,7 +59,7 @@ class Job:
     received: float
     timeout: float
     record: UnderWay
-    traceparent: str = ""
+    trace: Trace = NO_TRACE
     profile: bool = False
 
     @property
@@ -106,6 +112,7 @@ class Replicas:
         callers: lets its workers in when they call the server.
         limits: how many workers at most, each started when a request finds none free, and how long one may be idle.
         jobs: what a call from outside waits for besides: the limit on those of all versions.
+        recordings: adds up what they record.
     """
 
     def __init__(
@@ -115,14 +122,23 @@ class Replicas:
         callers: Callers,
         limits: Limits,
         jobs: asyncio.Semaphore | None,
+        *,
+        recordings: Recordings,
     ) -> None:
         self.queued = 0
         """Calls that wait for a worker to be free."""
+        self.loading = 0
+        """Workers that load the algorithm for a call."""
+        self.started = 0
+        """Workers that were started."""
+        self.ended: Counter[WorkerEnd] = Counter()
+        """Workers that have ended, by why."""
         self._program = program
         self._directory = directory
         self._callers = callers
         self._limits = limits
         self._jobs = jobs
+        self._recordings = recordings
         self._turns = asyncio.Semaphore(limits.replicas)
         self._idle: dict[Worker, asyncio.TimerHandle] = {}  # the one that rests last is the first to be taken
         self._busy: set[Worker] = set()
@@ -187,7 +203,7 @@ class Replicas:
     async def stop(self) -> None:
         """Kill every worker; jobs in the queue and under way end as `stopped`."""
         self._stopping = True
-        await asyncio.gather(*(worker.kill() for worker in self._busy), self.release())
+        await asyncio.gather(*(self._remove(worker) for worker in self._busy), self.release())
 
     async def _run_on(self, worker: Worker | None, job: Job, outcome: Outcome) -> bool:
         """Run a job on a worker, a new one if there is none, which is then rested or killed.
@@ -197,13 +213,14 @@ class Replicas:
         """
         begun = time.monotonic()
         job.record.load(outcome.queue)
-        worker = worker or self._started()
-        worker.admitted.serve(job.algorithm, job.session, outcome.insights)
+        worker = worker or self._started(job.algorithm)
+        worker.admitted.serve(job.algorithm, job.session, outcome.insights, job.trace.passed_on)
         self._busy.add(worker)
-        sound = False
+        sound, why = False, _EXITED
         try:
             await self._serve(worker, job, outcome, begun)
             sound = worker.alive and outcome.reply is not None and outcome.reply.sound
+            why = _why(outcome)
         except Unasked:
             return False
         finally:
@@ -212,19 +229,31 @@ class Replicas:
             if sound and not self._stopping:
                 self._rest(worker)
             else:
-                await worker.kill()
+                await self._remove(worker)
+                if not self._stopping:
+                    self.ended[why] += 1
         return True
 
-    def _started(self) -> Worker:
+    def _started(self, algorithm: str) -> Worker:
         """Start a worker. One that ends while it rests is then let go: somebody has killed it, or it has crashed."""
 
         def ended(_: asyncio.Future[int]) -> None:
             if worker in self._idle:
-                self._evict(worker)
+                self._evict(worker, _EXITED)
 
         worker = Worker(self._program, self._directory, self._callers.admit())
+        if worker.flights is not None:
+            self._recordings.add(worker.flights.path, algorithm)
         worker.exited.add_done_callback(ended)
+        self.started += 1
         return worker
+
+    async def _remove(self, worker: Worker) -> None:
+        """End a worker at once, with everything that belongs to it; what it has recorded is kept in the totals."""
+        await worker.halt()
+        if worker.flights is not None:
+            await asyncio.to_thread(self._recordings.remove, worker.flights.path)
+        worker.close()
 
     def _rest(self, worker: Worker) -> None:
         """Keep a worker for the next request, as long as it may be idle."""
@@ -233,25 +262,34 @@ class Replicas:
     def _rested(self) -> Worker | None:
         """Return the worker that has rested least, if there is one that lives."""
         while self._idle:
-            worker, timer = self._idle.popitem()
-            timer.cancel()
+            worker = next(reversed(self._idle))
             if worker.alive:
+                self._idle.pop(worker).cancel()
                 return worker
-            worker.close()
+            self._evict(worker, _EXITED)
         return None
 
-    def _evict(self, worker: Worker) -> None:
+    def _evict(self, worker: Worker, why: WorkerEnd = "idle") -> None:
         """Let an idle worker end; from now on no request gets it."""
         self._idle.pop(worker).cancel()
-        leaving = asyncio.create_task(worker.end())
+        self.ended[why] += 1
+        leaving = asyncio.create_task(self._evicted(worker))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
+
+    async def _evicted(self, worker: Worker) -> None:
+        await worker.end()
+        await self._remove(worker)
 
     async def _serve(self, worker: Worker, job: Job, outcome: Outcome, begun: float) -> None:
         """Have a worker answer a job, and note what comes of it."""
         cold = not worker.loaded
         try:
-            await worker.load(job.deadline)
+            self.loading += 1
+            try:
+                await worker.load(job.deadline)
+            finally:
+                self.loading -= 1
             outcome.load = time.monotonic() - begun
             worker.discard_output()
             with contextlib.suppress(OSError):  # an algorithm that removes it does without its deadline
@@ -274,27 +312,33 @@ class Replicas:
                 outcome.run = now - worker.started
         if cold:
             outcome.cold_start = cold_starts.read(worker.starts, begun, begun + outcome.load)
-        await _take(worker, job, outcome)
+        await self._take(worker, job, outcome)
 
-
-async def _take(worker: Worker, job: Job, outcome: Outcome) -> None:
-    """Take what a worker has printed and recorded of a job; it is ended first if it has not answered."""
-    died_ns = None if outcome.end == "reply" else time.monotonic_ns()
-    if outcome.end == "timeout":
-        await worker.halt()
-    outcome.stdout = worker.take_output()
-    flights = worker.flights
-    files = flights.names() if flights is not None else []  # the server stops, and has closed it
-    if flights is None or not files:
-        return
-    outcome.recorded = partial(flights.profile, job.request_id, worker.pid, died_ns, among=None if died_ns else files)
-    outcome.quick = died_ns is None and is_quick(files)
-    if job.profile or died_ns is not None:  # when it died is known now
-        found = outcome.recorded() if outcome.quick else await asyncio.to_thread(outcome.recorded)
-        outcome.recorded = lambda: found
-        if died_ns is not None and found is not None:
-            outcome.packed = await asyncio.to_thread(packed, found)
-        outcome.profile = found if job.profile or outcome.end == "timeout" else None
+    async def _take(self, worker: Worker, job: Job, outcome: Outcome) -> None:
+        """Take what a worker has printed and recorded of a job; it is ended first if it has not answered."""
+        died_ns = None if outcome.end == "reply" else time.monotonic_ns()
+        if outcome.end == "timeout":
+            await worker.halt()
+        outcome.stdout = worker.take_output()
+        flights = worker.flights
+        files = flights.names() if flights is not None else []  # the server stops, and has closed it
+        if flights is None or not files:
+            return
+        outcome.recorded = partial(
+            flights.profile,
+            job.request_id,
+            worker.pid,
+            died_ns,
+            among=None if died_ns else files,
+            before_removal=partial(self._recordings.look, flights.path),
+        )
+        outcome.quick = died_ns is None and is_quick(files)
+        if job.profile or died_ns is not None:  # when it died is known now
+            found = outcome.recorded() if outcome.quick else await asyncio.to_thread(outcome.recorded)
+            outcome.recorded = lambda: found
+            if died_ns is not None and found is not None:
+                outcome.packed = await asyncio.to_thread(packed, found)
+            outcome.profile = found if job.profile or outcome.end == "timeout" else None
 
 
 def _page(job: Job) -> control.Request:
@@ -303,5 +347,10 @@ def _page(job: Job) -> control.Request:
         timeout_ns=int(job.timeout * 1e9),
         deadline_ns=int(job.deadline * 1e9),
         request_id=job.request_id,
-        traceparent=job.traceparent,
+        traceparent=job.trace.passed_on,
     )
+
+
+def _why(outcome: Outcome) -> WorkerEnd:
+    """Return why a worker has ended that answered its last call so."""
+    return "timeout" if outcome.end == "timeout" else _EXITED if outcome.end == "exited" else "replaced"

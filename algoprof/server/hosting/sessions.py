@@ -32,6 +32,9 @@ class Sessions:
         self._limit = limit
         self._calls: Counter[str] = Counter()  # by session: those that wait or run
 
+    def __len__(self) -> int:
+        return len(self._calls)
+
     def enter(self, around: str) -> str:
         """Return the session of a new call, for `leave` at its end.
 

@@ -80,7 +80,7 @@ class Program:
 
 
 class Worker:
-    """A running worker. Everything happens on the event loop that started it; `kill` is always safe.
+    """A running worker. Everything happens on the event loop that started it; `halt` and `close` are always safe.
 
     Args:
         program: what it runs.
@@ -194,19 +194,14 @@ class Worker:
                 os.kill(self._process.pid, signal.SIGCONT)
                 await asyncio.wait({self.exited}, timeout=_DEATH_WAIT)
 
-    async def kill(self) -> None:
-        """End it and all that it has started at once and remove everything that belongs to it."""
-        await self.halt()
-        self.close()
-
     async def end(self) -> None:
-        """Let an idle worker end by itself, so that what it still has to deliver gets out; then kill."""
+        """Let an idle worker end by itself, so that what it still has to deliver gets out; then halt it."""
         self._close_requests()
         await asyncio.wait({self.exited}, timeout=_GRACE)
-        await self.kill()
+        await self.halt()
 
     def close(self) -> None:
-        """Release what belongs to an ended worker."""
+        """Remove everything that belongs to an ended worker."""
         self.admitted.end()
         self._close_requests()
         self._output.close()

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -23,6 +23,8 @@ from algoprof.server.envelopes import Json, Refusal
 from algoprof.server.hosting.host import Host
 from algoprof.server.hosting.replicas import Job, Outcome
 from algoprof.server.hosting.replies import Reply
+from algoprof.server.monitoring.calls import Asked, answered, unanswered
+from algoprof.server.monitoring.tracing import Trace
 from algoprof.server.routes import inputs, insights
 from algoprof.server.state.run_log import Run, RunEnd
 from algoprof.server.state.store import Algorithm, Build, now_ms
@@ -49,26 +51,32 @@ async def call(request: Request) -> Response:
     options = inputs.options(request.query_params)
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
-    content = content[:_SHOWN]  # the rest may be many megabytes
+    size, content = len(content), content[:_SHOWN]  # the rest may be many megabytes
     version, build = host.called(algorithm, selector)
     if host.stopping:
         raise Refusal(503, envelopes.INTERNAL, "the server is stopping; call again when it is back")
-    around = permissions.caller(request).session
-    session = host.sessions.enter(around)
+    caller = permissions.caller(request)
     run = _begun(algorithm, version, content, received, options.timeout)
+    trace = Trace.joining(inputs.traceparent(headers.getlist("traceparent")) or caller.traceparent)
+    asked = Asked(run.request_id, algorithm.path, received, options.timeout, size, trace)
+    try:
+        session = host.sessions.enter(caller.session)
+    except Refusal as refusal:
+        host.monitor.call_refused(unanswered(asked, refusal), "calls" if caller.session else "sessions")
+        raise
     job = Job(
         request_id=run.request_id,
         algorithm=algorithm.path,
         session=session,
-        outside=not around,
+        outside=not caller.session,
         line=line,
         received=received,
         timeout=options.timeout,
         record=host.runs.begin(run, round(received * 1e9)),
-        traceparent=inputs.traceparent(headers.getlist("traceparent")),
+        trace=trace,
         profile=headers.get(PROFILE_HEADER) == "1",
     )
-    performing = _perform(host, data, algorithm=algorithm, build=build, job=job, run=run, content=content)
+    performing = _perform(host, data, _Begun(asked, algorithm, build, job, run, content, options))
     if options.output == "void":
         task = asyncio.create_task(_unwatched(performing))
         host.background.add(task)
@@ -84,23 +92,41 @@ def algorithm_name(request: Request) -> str:
     return str(path["id"]) if "id" in path else f"{path['owner']}/{path['name']}"
 
 
-async def _perform(
-    host: Host, data: "Data", *, algorithm: Algorithm, build: Build, job: Job, run: Run, content: bytes
-) -> tuple[Outcome, dict[str, str] | None]:
+class _Begun(NamedTuple):
+    """A call that was let in."""
+
+    asked: Asked
+    algorithm: Algorithm
+    build: Build
+    job: Job
+    run: Run
+    content: bytes
+    options: inputs.Options
+
+
+async def _perform(host: Host, data: "Data", begun: _Begun) -> tuple[Outcome, dict[str, str] | None]:
     """Run a job and return its outcome with the error to be told, if there is one, which is also logged."""
+    asked, algorithm, job, run = begun.asked, begun.algorithm, begun.job, begun.run
+    token = host.monitor.call_started(algorithm.path, job.received, job.timeout)
+    outcome, failure = None, Refusal(500, envelopes.INTERNAL, "the server failed; its stderr says why")
     try:
-        outcome = await host.run(build, job)
+        outcome = await host.run(begun.build, job)
     except ServerError as failed:
         job.record.forget()
-        raise Refusal(500, envelopes.INTERNAL, str(failed)) from failed
+        failure = Refusal(500, envelopes.INTERNAL, str(failed))
+        raise failure from failed
     finally:
+        if outcome is None:
+            host.monitor.call_ended(token, unanswered(asked, failure))
         if host.sessions.leave(job.session):
             await data.end_session(job.session)
     host.say(_line(algorithm, run.version, job, outcome))
     if outcome.end == "stopped":
         stopped = "the server was stopped before the algorithm had finished"
+        failure = Refusal(503, envelopes.INTERNAL, stopped)
+        host.monitor.call_ended(token, unanswered(asked, failure))
         host.runs.keep(job.record, _ended(run, job, outcome, {"message": stopped}), outcome.packed)
-        raise Refusal(503, envelopes.INTERNAL, stopped)
+        raise failure
     error = _error(job, outcome)
     try:
         if error is not None:
@@ -108,14 +134,22 @@ async def _perform(
                 algorithm,
                 request_id=job.request_id,
                 version=run.version,
-                given=content[:512].decode("utf-8", "replace"),
+                given=begun.content[:512].decode("utf-8", "replace"),
                 error=error,
             )
         if outcome.insights.values:
             host.store.record_insights(algorithm, job.request_id, _insights(algorithm, run.version, job, outcome))
     except sqlite3.Error as failed:  # a full disk
         host.say(f"errors and insights are not kept ({failed}); calls are answered all the same")
-    host.runs.keep(job.record, _ended(run, job, outcome, error), outcome.packed, outcome.recorded, quick=outcome.quick)
+    call = answered(
+        asked, outcome, error, status=_status(outcome, error, begun.options, by_status=host.failures_by_status)
+    )
+    recorded = host.monitor.call_ended(token, call, outcome.recorded)
+    ended = _ended(run, job, outcome, error)
+    if outcome.packed is not None and recorded is not None:
+        recorded()  # it was read already, and is only told
+    if not host.runs.keep(job.record, ended, outcome.packed, recorded, quick=outcome.quick):
+        host.monitor.profile_unread(token, call)
     return outcome, error
 
 
@@ -188,6 +222,12 @@ def _error(job: Job, outcome: Outcome) -> dict[str, str] | None:
     return {"message": f"Operation timed out after {millis} milliseconds ({spent})", "error_type": "TimeoutError"}
 
 
+def _status(outcome: Outcome, error: dict[str, str] | None, options: inputs.Options, *, by_status: bool) -> HTTPStatus:
+    if error is None or not (by_status or options.output == "raw"):
+        return HTTPStatus.OK
+    return HTTPStatus.GATEWAY_TIMEOUT if by_status and outcome.end == "timeout" else HTTPStatus.BAD_REQUEST
+
+
 def _answer(
     job: Job, outcome: Outcome, error: dict[str, str] | None, options: inputs.Options, *, by_status: bool
 ) -> Response:
@@ -197,8 +237,7 @@ def _answer(
     reply = outcome.reply
     if error is not None or reply is None:
         body = envelopes.failed(job.request_id, error or {}, metadata)
-        failed = HTTPStatus.GATEWAY_TIMEOUT if by_status and outcome.end == "timeout" else HTTPStatus.BAD_REQUEST
-        return Json(body, status_code=failed if by_status or options.output == "raw" else HTTPStatus.OK)
+        return Json(body, status_code=_status(outcome, error, options, by_status=by_status))
     if options.output == "raw":
         return _bare(reply)
     return envelopes.succeeded(job.request_id, reply.encoded, {"content_type": reply.content_type, **metadata})
@@ -223,6 +262,8 @@ def _measured(job: Job, outcome: Outcome) -> dict[str, Any]:
     }
     if outcome.cold_start is not None:
         measured["cold_start"] = outcome.cold_start._asdict()
+    if job.trace.span_id:
+        measured["span"] = job.trace.span_id
     if outcome.profile is not None:
         measured["profile"] = to_json(outcome.profile)
     if outcome.insights.values:

@@ -67,7 +67,7 @@ class Keeper:
         recorded: "Callable[[], Profile | None] | None" = None,
         *,
         quick: bool = False,
-    ) -> None:
+    ) -> bool:
         """Keep a run that has ended; it may be answered then.
 
         Args:
@@ -76,10 +76,16 @@ class Keeper:
             profile: its profile as it is kept, if it was read already.
             recorded: reads it, in any thread; None if there is none to read.
             quick: whether that takes less than a millisecond.
+
+        Returns:
+            False if its profile is not read, since there is no time for that.
         """
         if recorded is not None and profile is None and quick:
             profile = _packed(recorded)
-        if profile is not None or quick or sum(one[-1] is not None for one in self._waiting) >= _PROFILES_WAITING:
+        if profile is not None or quick:
+            recorded = None
+        in_time = recorded is None or sum(one[-1] is not None for one in self._waiting) < _PROFILES_WAITING
+        if not in_time:
             recorded = None
         record.finish(run, profile)
         self._waiting.append((record, run, profile, recorded))
@@ -87,6 +93,7 @@ class Keeper:
             self._at_once.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write())
+        return in_time
 
     async def close(self) -> None:
         """Write what is left at once, and wait for that, for a moment."""

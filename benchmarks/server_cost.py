@@ -53,7 +53,13 @@ def measured(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
         servers = {_BARE: peer, _CONTROL: peer, **dict.fromkeys(_OURS, server)}
         cold = {name: cold_start(server, name) for name in _OURS}
         loads = {
-            name: Load(of.url(name), _BODY, of.headers, connections=options.connections, expected=b'"hello"')
+            name: Load(
+                of.url(name if name in _OURS else "Echo"),
+                _BODY,
+                of.headers,
+                connections=options.connections,
+                expected=b'"hello"',
+            )
             for name, of in servers.items()
         }
         for load in loads.values():

@@ -83,22 +83,41 @@ def load(path: str | PathLike[str]) -> Profile:
 
 def _fields_of(record: Profile | Node | Span | Environment) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, Histogram):
-            values[field.name] = [list(bucket) for bucket in value.buckets]
-        elif field.name == "samples":
-            values[field.name] = samples_to_json(value) if value else {}
-        elif isinstance(value, tuple):
-            values[field.name] = [_fields_of(item) for item in value]
-        elif isinstance(value, Environment):
-            values[field.name] = _fields_of(value)
-        elif isinstance(value, Mapping):
-            values[field.name] = {name: _plain(attribute) for name, attribute in value.items()}
-        elif value != field.default:
-            values[field.name] = value
-    required = {field.name for field in fields(record) if field.default is field.default_factory is MISSING}
-    return {key: value for key, value in values.items() if value not in ([], {}) or key in required}
+    for name, default, required in _SHAPES[type(record)]:
+        value = getattr(record, name)
+        if type(value) in _PLAIN:  # most of them
+            if value != default:
+                values[name] = value
+            continue
+        if value == default:
+            continue
+        value = _plain_data(name, value)
+        if value not in ([], {}) or required:
+            values[name] = value
+    return values
+
+
+def _plain_data(name: str, value: Any) -> Any:
+    if isinstance(value, Histogram):
+        return [list(bucket) for bucket in value.buckets]
+    if name == "samples":
+        return samples_to_json(value) if value else {}
+    if isinstance(value, tuple):
+        return [_fields_of(item) for item in value]
+    if isinstance(value, Environment):
+        return _fields_of(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(attribute) for key, attribute in value.items()}
+    return value
+
+
+_PLAIN = (int, str, float, bool, type(None))
+_SHAPES = {  # of each field: its name, its default, and whether it is always there
+    kind: tuple(
+        (field.name, field.default, field.default is field.default_factory is MISSING) for field in fields(kind)
+    )
+    for kind in (Profile, Node, Span, Environment)
+}
 
 
 def _profile(data: dict[str, Any]) -> Profile:

@@ -42,6 +42,7 @@ class OpenEntry:
     span_id: int
     parent_span_id: int
     active_ns: int
+    thread: int
     attributes: bytes
 
 
@@ -252,6 +253,7 @@ def _open_span(entry: OpenEntry, clock: Clock) -> Span:
         end_ns=clock.now_ns + clock.to_wall_ns,
         span_id=entry.span_id,
         parent_id=entry.parent_span_id,
+        thread=entry.thread,
         attributes=at.decode_attributes(entry.attributes),
     )
 

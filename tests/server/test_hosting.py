@@ -20,6 +20,13 @@ def test_an_adk_without_load_serves_all_content_types_both_ways(server):
     assert (nothing["result"], nothing["metadata"]["content_type"]) == (None, "json")
 
 
+def test_under_adk_each_call_has_what_it_printed_and_no_more(server, scaled):
+    server.call("demo/Adk", 0)
+    for number in range(scaled(600)):  # ADK replies before it flushes
+        printed = server.call("demo/Adk?stdout=true", number)["metadata"]["stdout"]
+        assert printed == f"asked for {number}\n"
+
+
 def test_an_error_that_adk_cannot_tell_is_told(server):
     error = server.call(BARE, "odd")["error"]
     assert (error["message"], error["error_type"]) == ("an error with a type that is no text", "AlgorithmError")

@@ -211,6 +211,7 @@ def check(serving, work):
         assert run.end == "lost"
         assert run.error.splitlines()[0] == "the server was killed while it ran"
         assert "apply/hold was open, for " in run.error
+        assert "apply/hold was open, for " in serving.get(f"/runs/{path.name}").text
         assert profile.node("apply", "hold").open_time == pytest.approx(run.run, abs=1)
         assert path.name in failures
     assert {insight.request_id for insight in store.insights(algorithm)} >= set(work.reported)

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -94,14 +95,17 @@ def test_processes_are_found_by_what_their_environment_names(tmp_path, how, monk
     path = {"PATH": os.environ["PATH"]}
     meant = {**path, "ANY": f"{tmp_path}/below"}
     others = {**path, "ANY": f"{tmp_path}-beside", "OTHER": f"before {tmp_path}/below"}
-    with (
-        subprocess.Popen(["sleep", "1000"], env=meant, **how) as one,
-        subprocess.Popen(["sleep", "1000"], env=others) as other,
-    ):
+    started = [subprocess.Popen(["sleep", "1000"], env=env, **how) for env in (meant, others)]
+    try:
+        while not all(Path(f"/proc/{process.pid}/environ").read_bytes() for process in started):
+            time.sleep(0.01)  # as the kernel has it only once the program has begun
         remnants.end(tmp_path)
-        assert one.wait(20) == -9
-        assert other.poll() is None
-        other.kill()
+        assert started[0].wait(20) == -9
+        assert started[1].poll() is None
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def recover(tmp_path, store, died_ns=None):
@@ -121,8 +125,8 @@ def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, store, run):
     begun(tmp_path, run)
     begun(tmp_path, replace(run, request_id="req-1"), 10**9).load(0.5)
     running = begun(tmp_path, replace(run, request_id="req-2"), 2 * 10**9)
-    running.load(0.25)
-    running.start(0.5, 3 * 10**9)
+    running.load(0.125)
+    running.start(0.25, 0.5, 3 * 10**9)
     assert recover(tmp_path, store, 5 * 10**9) == 3
     kept = store.runs.newest(10)
     assert [(one.request_id, one.end, one.total, one.queue, one.load, one.run) for one in kept] == [

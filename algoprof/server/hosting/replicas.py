@@ -212,7 +212,8 @@ class Replicas:
             False if the worker has not taken it: one that had rested.
         """
         begun = time.monotonic()
-        job.record.load(outcome.queue)
+        if worker is None:
+            job.record.load(outcome.queue)
         worker = worker or self._started(job.algorithm)
         worker.admitted.serve(job.algorithm, job.session, outcome.insights, job.trace.passed_on)
         self._busy.add(worker)
@@ -294,7 +295,7 @@ class Replicas:
             worker.discard_output()
             with contextlib.suppress(OSError):  # an algorithm that removes it does without its deadline
                 control.write(worker.control_page, _page(job))
-            job.record.start(outcome.load, time.monotonic_ns())
+            job.record.start(outcome.queue, outcome.load, time.monotonic_ns())
             raw, outcome.run = await worker.answer(job.line, job.deadline)
             outcome.reply, outcome.end = parse(raw), "reply"
         except TimeoutError:

@@ -57,12 +57,12 @@ class UnderWay:
         self._write(_told(run, COLUMNS) | {"received_ns": received_ns})
 
     def load(self, queue: float) -> None:
-        """It has a worker, after so many seconds."""
+        """It has a worker that has yet to load, after so many seconds in the queue."""
         self._write({"queue": queue, "loading": True})
 
-    def start(self, load: float, now_ns: int) -> None:
-        """It is handed to its worker, loaded by now, at a time on the monotonic clock."""
-        self._write({"load": load, "started_ns": now_ns})
+    def start(self, queue: float, load: float, now_ns: int) -> None:
+        """It is handed to its worker, at a time on the monotonic clock; queue and load took so many seconds."""
+        self._write({"queue": queue, "load": load, "started_ns": now_ns})
 
     def finish(self, run: Run, profile: bytes | None) -> None:
         """It has ended; its profile, if it is known already, is as `run_log.packed` makes it."""

@@ -151,9 +151,11 @@ def _run(outcome: RunOutcome, number: int, name: str = "routes") -> Profile:
 
 def _one_by_one(batch: Batch) -> "Iterator[Batch]":
     """Yield batches of one record each, which say which one an exporter cannot take."""
-    for field in fields(Batch):
-        for record in getattr(batch, field.name):
-            yield Batch(**{field.name: (record,)})
+    for field in fields(batch):
+        records = getattr(batch, field.name)
+        for record in records if isinstance(records, tuple) else ():
+            only: dict[str, Any] = {field.name: (record,)}
+            yield Batch(**only)
 
 
 def _export(exporter: Exporter, batch: Batch) -> None:

@@ -88,3 +88,17 @@ def test_of_many_who_build_and_publish_at_once_each_gets_a_number_of_its_own(ser
     builds = serving.get("/v1/algorithms/local/two/builds", limit=100).json()["results"]
     assert {build["status"] for build in builds} == {"succeeded"}
     assert "Traceback" not in serving.said
+
+
+def test_builds_of_two_algorithms_at_once_are_each_of_its_own(serving):
+    for name in ("one", "two"):
+        write(serving.folder, name, f"last of {name}")
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda number: post(serving, f"{('one', 'two')[number % 2]}/compile"), range(20)))
+    for number, answer in enumerate(answers):
+        told = answer.json()
+        assert (told["name"], told["build"]["status"]) == (("one", "two")[number % 2], "succeeded")
+    assert len({answer.json()["build"]["build_id"] for answer in answers}) == len(answers)
+    for name in ("one", "two"):
+        assert post(serving, f"{name}/versions").status_code == 200
+        assert serving.call(f"local/{name}")["result"] == f"last of {name}"

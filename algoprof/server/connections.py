@@ -54,5 +54,9 @@ async def watch(connections: Iterable[Any]) -> NoReturn:
     waiting = Waiting(min(MOST, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2))
     while True:
         for connection in waiting.late(connections, time.monotonic()):
-            connection.transport.abort()
+            transport = connection.transport
+            if transport.get_write_buffer_size():
+                transport.abort()  # who does not read either would be waited for
+            else:
+                transport.close()
         await asyncio.sleep(_PERIOD)

@@ -201,11 +201,14 @@ def test_a_worker_that_cannot_be_asked_or_started_is_told_and_the_next_one_may_b
     assert call("", "answer")["result"]
     links = [entry.readlink() for entry in Path(f"/proc/{server.process.pid}/fd").iterdir()]
     scratch = next(link.parent for link in links if link.parent.name.startswith("algoprof-server-"))
-    shutil.rmtree(scratch)
+    for left in scratch.glob("worker-*"):
+        shutil.rmtree(left)
+    python = next(server.data.glob("environments/*/bin/python"))
+    hidden = python.rename(python.with_name("hidden"))
     for status, words in ((200, "its reply could not be read ("), (500, "no worker could be started: ")):
         answer = server.post("local/astray", {})
         assert answer.status_code == status
         assert words in answer.json()["error"]["message"]
-    scratch.mkdir()
+    hidden.rename(python)
     assert call("", "answer")["result"]
     assert "Traceback" not in server.said

@@ -153,6 +153,7 @@ class Work:
         self.over.wait(0.05)
 
 
+@pytest.mark.timeout(1800)
 def test_what_was_answered_is_there_and_nothing_else_is_left(serve, project, tmp_path, scaled):
     chance = random.Random()
     backend = BACKEND.format(begun=str(tmp_path / "building"))

@@ -10,6 +10,7 @@ from algoprof.cli.flight_search import Found, in_file, in_folders, is_totals, ne
 from algoprof.cli.output import Output
 from algoprof.cli.printing import examples, in_json, printable
 from algoprof.cli.programs import ended, profile_of, unfinished
+from algoprof.exporters.formats.catalogue import rendered
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import name
 from algoprof.profiles.codec import to_json
@@ -32,7 +33,8 @@ _OTHERS_NAMED = 10
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Save the profile there, for `algoprof report` and `Profile.load`.",
+    help="Save the profile there, for `algoprof report`; a name such as killed.pftrace says another format, see"
+    " `algoprof export --list`.",
 )
 def command(place: Path | None, every: bool, as_json: bool, output: Path | None) -> None:
     """Find the profile of a program that was killed or has ended, or of one that is still running.
@@ -48,11 +50,14 @@ def command(place: Path | None, every: bool, as_json: bool, output: Path | None)
     found = newest_first(in_file(place) if place is not None and not place.is_dir() else in_folders(place))
     chosen = found if every else found[:1]
     known = Fates()
-    if as_json or output is not None:
-        profiles = [_as_json(*one, None if output is not None else known) for one in chosen]
-        destination.write(in_json(profiles if every else profiles[0], indent=None if output else 2) + "\n")
-        if not as_json and output is not None:
+    if output is not None:
+        destination.write(rendered(profile_of(*chosen[0]), "" if as_json else output.name))
+        if not as_json:
             click.echo(f"saved {printable(str(output))}, of {_headline(*chosen[0], known)}")
+        return
+    if as_json:
+        profiles = [_as_json(*one, known) for one in chosen]
+        destination.write(in_json(profiles if every else profiles[0], indent=2) + "\n")
         return
     destination.write("\n".join(_texts(chosen, found[len(chosen) :], known)))
 
@@ -83,9 +88,9 @@ def _headline(path: Path, flight: Flight, known: Fates) -> str:
     return f"{name(flight.program, 60)}, process {flight.pid}: {fates.ending(known.of(path, flight), flight)}"
 
 
-def _as_json(path: Path, flight: Flight, known: Fates | None) -> dict[str, object]:
-    """Return a profile as it is saved, and beside it, if that is to be known, how its program ended."""
+def _as_json(path: Path, flight: Flight, known: Fates) -> dict[str, object]:
+    """Return a profile as it is saved, and beside it how its program ended."""
     profile = to_json(profile_of(path, flight))
-    if known is not None and not is_totals(path):
+    if not is_totals(path):
         profile["ending"] = fates.as_json(known.of(path, flight), flight)
     return profile

@@ -92,7 +92,8 @@ def _not_negative(_context: click.Context, parameter: click.Parameter, value: fl
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Save the profile there, for `algoprof report` and `Profile.load`.",
+    help="Save the profile there, for `algoprof report`; a name such as run.speedscope.json or run.pftrace says another"
+    " format, see `algoprof export --list`.",
 )
 @click.pass_context
 def command(  # noqa: PLR0917  (click passes them by name)

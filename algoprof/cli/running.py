@@ -16,7 +16,7 @@ from algoprof.cli.endings import as_json, as_text, profiles, unrecorded
 from algoprof.cli.output import Output
 from algoprof.cli.printing import complain, in_json
 from algoprof.errors import AlgoprofError
-from algoprof.profiles.codec import to_json
+from algoprof.exporters.formats.catalogue import rendered
 from algoprof.profiles.tree import Profile
 from algoprof.recorder.process import DEFAULT_SAMPLE_RATE
 from algoprof.supervisor import commands
@@ -81,8 +81,8 @@ def run(
     except (AlgoprofError, OSError) as error:
         complain(str(error))
         return _OURS
-    if saved is not None:
-        _save(ending, timeout, saved)
+    if saved is not None and destinations.profile is not None:
+        _save(ending, timeout, saved, destinations.profile.name)
     told = [in_json(as_json(line, ending, timeout), indent=2)] if json_wanted else as_text(ending, timeout)
     _tell("\n".join(told), report)
     if ending.timed_out:
@@ -105,11 +105,11 @@ def _tell(text: str, report: Output | None) -> None:
         return
 
 
-def _save(ending: Ending, timeout: float | None, saved: Output) -> None:
+def _save(ending: Ending, timeout: float | None, saved: Output, name: str) -> None:
     found = profiles(ending, timeout)
     try:
         if found:
-            saved.write(in_json(to_json(found[0])) + "\n")
+            saved.write(rendered(found[0], name))
         else:
             complain(f"--output: there is no profile to save: {unrecorded(ending)}")
     except AlgoprofError as error:

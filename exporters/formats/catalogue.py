@@ -97,6 +97,15 @@ def format_named(name: str) -> Format:
     raise ConfigurationError(f"there is no format {name!r:.80}; {hint}")
 
 
+def rendered(profile: Profile, name: str) -> str | bytes:
+    r"""Return a profile as it stands in a file of a name: in the format that this ends as, else in our JSON.
+
+    >>> rendered(Profile("job", ()), "run.out")
+    '{"algoprof":1,"name":"job","roots":[]}\n'
+    """
+    return (format_of_file(name) or FORMATS["json"]).render(profile)
+
+
 def format_of_file(name: str) -> Format | None:
     """Return the format that a file's name ends as, the longest ending first; None if it ends as none.
 

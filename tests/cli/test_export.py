@@ -113,6 +113,19 @@ def test_a_killed_process_is_read_from_its_file_or_folder(export, flights):
     assert "2 open sections marked" in export(file, "-o", "killed.pftrace").stderr
 
 
+def test_what_recover_and_run_save_is_named_for_its_format_too(algoprof, flights, tmp_path):
+    (file,) = flights[0].glob("*.flight")
+    assert algoprof("recover", str(file), "--output", "killed.csv").stdout.startswith(
+        "saved killed.csv, of -c, process"
+    )
+    assert (tmp_path / "killed.csv").read_text().startswith("id,parent_id,")
+    (tmp_path / "program.py").write_text("from algoprof import profile\nwith profile('job'): pass\n")
+    assert algoprof("run", "--output", "run.speedscope.json", "program.py").returncode == 0
+    assert json.loads((tmp_path / "run.speedscope.json").read_text())["profiles"]
+    assert algoprof("run", "--output", "run.profile", "program.py").returncode == 0
+    assert Profile.load(tmp_path / "run.profile").node("job").count == 1
+
+
 def test_a_run_of_the_server_is_read_by_its_request_id(export, saved, tmp_path):
     from algoprof.server.state.run_log import Run, packed
     from algoprof.server.state.store import FILE, Store

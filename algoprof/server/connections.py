@@ -22,27 +22,31 @@ class Waiting:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._since: dict[Any, tuple[object, float]] = {}  # with the request before: another one begins anew
+        self._since: dict[Any, tuple[object, bool, float]] = {}  # with its last request, and whether that is answered
 
     def late(self, connections: Iterable[Any], now: float) -> list[Any]:
         """Return those that have kept the server waiting for too long; then the oldest of those that are too many.
+
+        One that was not waited for at the last look is none of them.
 
         Args:
             connections: uvicorn's, whichever of its protocols they speak.
             now: in seconds, on a clock that does not go back.
         """
         before, self._since = self._since, {}
-        sending = []
         for connection in connections:
             request = connection.cycle
-            if request is None or request.response_complete:
-                last, since = before.get(connection, (request, now))
-                self._since[connection] = request, since if last is request else now
-            elif request.more_body:
-                sending.append(connection)
-        oldest = sorted(self._since, key=lambda connection: self._since[connection][1])
-        count = sum(now - self._since[connection][1] > PATIENCE for connection in oldest)
-        return [*oldest, *sending][: max(count, len(oldest) + len(sending) - self._most)]
+            asks = request is None or request.response_complete
+            if asks or request.more_body:
+                *last, since = before.get(connection, (request, asks, now))
+                self._since[connection] = request, asks, since if last == [request, asks] else now
+        oldest = sorted(
+            (not asks, since, number, connection)
+            for number, (connection, (_, asks, since)) in enumerate(self._since.items())
+            if since < now
+        )
+        count = sum(not sends and now - since > PATIENCE for sends, since, _, _ in oldest)
+        return [connection for *_, connection in oldest[: max(count, len(self._since) - self._most)]]
 
 
 async def watch(connections: Iterable[Any]) -> NoReturn:

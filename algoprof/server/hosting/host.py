@@ -240,10 +240,11 @@ class Host:
         The git hash of a build that was not published means that build.
 
         Raises:
-            Refusal: if there is none.
+            Refusal: if there is none, or its files are gone.
         """
         try:
             version, build = self.version(algorithm, selector)
+            self._require_files(algorithm, version, build)
         except Refusal:
             for build in self.store.builds(algorithm) if len(selector) == _HASH_LENGTH else ():
                 if build.commit_sha == selector and build.status == "succeeded" and self._has_files(build):
@@ -252,21 +253,6 @@ class Host:
         return version.semantic, build
 
     def version(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:
-        """Return the version that a selector means, with its build.
-
-        Raises:
-            Refusal: if there is none.
-        """
-        found, build = self._select(algorithm, selector)
-        if not self._has_files(build):
-            message = (
-                f"algorithm algo://{algorithm.path}/{found.semantic} has no files any more (No such algorithm version):"
-                " --keep says how many builds keep theirs, besides versions that are published on request"
-            )
-            raise Refusal(404, VERSION_NOT_FOUND, message)
-        return found, build
-
-    def _select(self, algorithm: Algorithm, selector: str) -> tuple[Version, Build]:
         """Return the version that a selector means, with its build, whose files may be gone.
 
         Raises:
@@ -287,6 +273,15 @@ class Host:
         if len(selected) < _SELECTED:
             selected[algorithm.id, selector] = found, build
         return found, build
+
+    def _require_files(self, algorithm: Algorithm, version: Version, build: Build) -> None:
+        """Refuse to call a version whose files are gone."""
+        if not self._has_files(build):
+            message = (
+                f"algorithm algo://{algorithm.path}/{version.semantic} has no files any more (No such algorithm"
+                " version): --keep says how many builds keep theirs, besides versions that are published on request"
+            )
+            raise Refusal(404, VERSION_NOT_FOUND, message)
 
     def _has_files(self, build: Build) -> bool:
         return _runs_as(build) in self._replicas or self.builder.has(build)

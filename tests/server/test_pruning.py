@@ -99,7 +99,7 @@ def test_a_server_that_starts_removes_what_another_one_left(serve, project, tmp_
     first.stop()
     projects, environments = tmp_path / "data" / "projects", tmp_path / "data" / "environments"
     lasting = [*projects.iterdir(), *environments.iterdir(), projects / "mine"]
-    for left in (projects / ("a" * 40), environments / ("b" * 16), projects / "mine"):
+    for left in (projects / ".tmp/project", projects / ("a" * 40), environments / ("b" * 16), projects / "mine"):
         left.mkdir(parents=True)
     (environments / ("b" * 16) / ".algoprof-finished").touch()
     (tmp_path / "data" / "removed" / "half").mkdir(parents=True)
@@ -107,7 +107,7 @@ def test_a_server_that_starts_removes_what_another_one_left(serve, project, tmp_
     assert second.call("local/live", None)["result"] == 0
     assert sorted([*projects.iterdir(), *environments.iterdir()]) == sorted(lasting)
     assert not (tmp_path / "data" / "removed").exists()
-    assert "removed 2 snapshots and environments of old builds" in second.said
+    assert "removed 3 snapshots and environments of old builds" in second.said
 
 
 def test_a_name_that_no_build_gives_is_left_alone(tmp_path):

@@ -11,7 +11,7 @@ SNAPSHOTS, ENVIRONMENTS, WHEELS = "projects", "environments", "wheels"
 
 _ASIDE = "removed"
 _OURS = {
-    SNAPSHOTS: re.compile(r"[0-9a-f]{40}"),
+    SNAPSHOTS: re.compile(r"[0-9a-f]{40}|\..+"),  # the latter was being copied when a server was killed
     ENVIRONMENTS: re.compile(r"[0-9a-f]{16}"),
     WHEELS: re.compile(r"[0-9a-f]{16}"),
 }

@@ -5,6 +5,7 @@ import gzip
 import importlib.util
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -17,11 +18,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("noisy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +32,8 @@ settings.load_profile("noisy")  # examples are judged by what they find, not by 
 
 _OURS = ("ALGOPROF_", "ALGORITHMIA_", "OTEL_")
 _KEPT = ("ALGOPROF_WRITER",)  # which writer is being tested
+_CHROMIUM = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element, as WebDriver says
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -394,3 +399,77 @@ def receiver_module() -> Iterator[Receiver]:
     running = Receiver()
     yield running
     running.stop()
+
+
+class Browser:
+    """One window of Chromium, steered by the WebDriver protocol."""
+
+    def __init__(self, driver: str) -> None:
+        self._http = requests.Session()
+        self._http.trust_env = False
+        options = {"goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"args": _CHROMIUM}}
+        self._base = f"{driver}/session"
+        self._base += f"/{self._ask('', {'capabilities': {'alwaysMatch': options}})['sessionId']}"
+
+    def open(self, address: str) -> None:
+        self._ask("/url", {"url": address})
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        return self._ask("/execute/sync", {"script": script, "args": list(arguments)})
+
+    def tell(self, command: str, **parameters: Any) -> Any:
+        """Send a command of Chromium's own."""
+        return self._ask("/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def look(self, *, width: int = 1200, scheme: str = "light", scripts: bool = True) -> None:
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.tell("Emulation.setDeviceMetricsOverride", **size)
+        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self.tell("Emulation.setScriptExecutionDisabled", value=not scripts)
+
+    def element(self, selector: str) -> str:
+        return self._ask("/element", {"using": "css selector", "value": selector})[_ELEMENT]
+
+    def type(self, selector: str, text: str) -> None:
+        self._ask(f"/element/{self.element(selector)}/value", {"text": text})
+
+    def click(self, selector: str) -> None:
+        self._ask(f"/element/{self.element(selector)}/click", {})
+
+    def text(self, selector: str = "main") -> str:
+        return self._ask(f"/element/{self.element(selector)}/text")
+
+    @property
+    def address(self) -> str:
+        return self._ask("/url")
+
+    def complaints(self) -> list[str]:
+        """Return what the console says since the last time, a stranger's 401 left out."""
+        said = self._ask("/se/log", {"type": "browser"})
+        return [one["message"] for one in said if one["level"] in ("SEVERE", "WARNING") and "401" not in one["message"]]
+
+    def close(self) -> None:
+        self._http.delete(self._base, timeout=30)
+        self._http.close()
+
+    def _ask(self, path: str, content: dict[str, Any] | None = None) -> Any:
+        method = "GET" if content is None else "POST"
+        answer = self._http.request(method, self._base + path, json=content, timeout=90)
+        assert answer.ok, answer.text[:500]
+        return answer.json()["value"]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Callable[[], Browser]]:
+    """Return a function that opens a window of a real Chromium."""
+    if shutil.which("chromedriver") is None:
+        pytest.skip("needs chromedriver on PATH (Debian's chromium-driver)")
+    command = ["chromedriver", "--port=0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            for line in process.stdout or ():
+                if found := re.search(r"started successfully on port (\d+)", line):
+                    yield partial(Browser, f"http://127.0.0.1:{found[1]}")
+                    break
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)  # and any browser that it still has

@@ -1,10 +1,6 @@
 """The pages in a real Chromium: on a phone and a desk, in light and dark, with scripts and without, hostile text."""
 
-import os
 import re
-import shutil
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,90 +9,14 @@ from typing import Any
 import pytest
 import requests
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("chromedriver") is None, reason="needs chromedriver on PATH (Debian's chromium-driver)"
-)
 TRACED = "demo/Traced"
 HOSTILE = "</pre><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
-_ARGUMENTS = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-_ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the key of an element, as WebDriver says
-
-
-class Browser:
-    """One window of Chromium, steered by the WebDriver protocol."""
-
-    def __init__(self, driver: str) -> None:
-        self._http = requests.Session()
-        self._http.trust_env = False
-        options = {"goog:loggingPrefs": {"browser": "ALL"}, "goog:chromeOptions": {"args": _ARGUMENTS}}
-        self._base = f"{driver}/session"
-        self._base += f"/{self._ask('', {'capabilities': {'alwaysMatch': options}})['sessionId']}"
-
-    def open(self, address: str) -> None:
-        self._ask("/url", {"url": address})
-
-    def run(self, script: str, *arguments: Any) -> Any:
-        return self._ask("/execute/sync", {"script": script, "args": list(arguments)})
-
-    def tell(self, command: str, **parameters: Any) -> Any:
-        """Send a command of Chromium's own."""
-        return self._ask("/goog/cdp/execute", {"cmd": command, "params": parameters})
-
-    def look(self, *, width: int = 1200, scheme: str = "light", scripts: bool = True) -> None:
-        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-        self.tell("Emulation.setDeviceMetricsOverride", **size)
-        self.tell("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        self.tell("Emulation.setScriptExecutionDisabled", value=not scripts)
-
-    def element(self, selector: str) -> str:
-        return self._ask("/element", {"using": "css selector", "value": selector})[_ELEMENT]
-
-    def type(self, selector: str, text: str) -> None:
-        self._ask(f"/element/{self.element(selector)}/value", {"text": text})
-
-    def click(self, selector: str) -> None:
-        self._ask(f"/element/{self.element(selector)}/click", {})
-
-    def text(self, selector: str = "main") -> str:
-        return self._ask(f"/element/{self.element(selector)}/text")
-
-    @property
-    def address(self) -> str:
-        return self._ask("/url")
-
-    def complaints(self) -> list[str]:
-        """Return what the console says since the last time, a stranger's 401 left out."""
-        said = self._ask("/se/log", {"type": "browser"})
-        return [one["message"] for one in said if one["level"] in ("SEVERE", "WARNING") and "401" not in one["message"]]
-
-    def close(self) -> None:
-        self._http.delete(self._base, timeout=30)
-        self._http.close()
-
-    def _ask(self, path: str, content: dict[str, Any] | None = None) -> Any:
-        method = "GET" if content is None else "POST"
-        answer = self._http.request(method, self._base + path, json=content, timeout=90)
-        assert answer.ok, answer.text[:500]
-        return answer.json()["value"]
 
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[str]:
-    command = ["chromedriver", "--port=0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        try:
-            for line in process.stdout:
-                if found := re.search(r"started successfully on port (\d+)", line):
-                    yield f"http://127.0.0.1:{found[1]}"
-                    break
-        finally:
-            os.killpg(process.pid, signal.SIGTERM)  # and any browser that it still has
-
-
-@pytest.fixture(scope="module")
-def browser(driver, server) -> Iterator[Browser]:
+def browser(chromium, server) -> Iterator[Any]:
     """A browser that has signed in by the form."""
-    made = Browser(driver)
+    made = chromium()
     made.look()
     made.open(f"{server.address}/algorithms/{TRACED}")
     assert "API key" in made.text()
@@ -194,9 +114,9 @@ def test_the_queue_is_kept_up_to_date(browser, server):
     assert browser.complaints() == []
 
 
-def test_the_link_signs_in_one_browser(driver, server):
+def test_the_link_signs_in_one_browser(chromium, server):
     (link,) = re.findall(r"http://\S+/\?token=\S+", server.said)
-    browser = Browser(driver)
+    browser = chromium()
     try:
         browser.open(link)
         until(lambda: "Algorithms" in browser.text("main"))

@@ -10,13 +10,13 @@ from algoprof.cli.printing import examples, printable
 from algoprof.cli.profile_sources import read_source
 from algoprof.errors import AlgoprofError
 from algoprof.exporters.formats.catalogue import FORMATS, Format, format_named, format_of_file
-from algoprof.exporters.formats.markdown import markdown
 from algoprof.exporters.formats.profile_json import profile_schema
 from algoprof.exporters.text.cells import size
 from algoprof.profiles.tree import Profile
 
 _EXAMPLES = examples(
     "algoprof export demo.algoprof -o demo.speedscope.json",
+    "algoprof export demo.algoprof -o demo.html",
     "algoprof export demo.algoprof --to csv",
     "algoprof export /dev/shm/algoprof-1000 -o last.pftrace",
     "algoprof export after.algoprof --to markdown --baseline before.algoprof",
@@ -34,7 +34,7 @@ _STDOUT = Path("-")
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     help="Where to write it; else it goes to stdout.",
 )
-@click.option("--baseline", metavar="PROFILE", help="With --to markdown: compare with that one.")
+@click.option("--baseline", metavar="PROFILE", help="With --to html or markdown: compare with that one.")
 @click.option(
     "--data-dir",
     metavar="DIR",
@@ -53,7 +53,7 @@ def command(
     list_wanted: bool,
     schema_wanted: bool,
 ) -> None:
-    """Write a profile in another tool's format: speedscope, Chrome, Perfetto, pprof, CSV, Markdown and more.
+    """Write a profile in another tool's format: speedscope, Chrome, Perfetto, pprof, CSV, HTML and more.
 
     PROFILE is what `Profile.save` or `--output` wrote, a *.flight file, a folder of those (then of the program that
     ended last), a request id of `algoprof serve`, or - for JSON on stdin. What was open is closed where the run ends,
@@ -70,12 +70,15 @@ def command(
     if output == _STDOUT:
         output = None
     form = _chosen(wanted, output)
-    if baseline is not None and form.name != "markdown":
-        raise click.UsageError(f"--baseline is for markdown, not for {form.name}")
+    if baseline is not None and form.compare is None:
+        raise click.UsageError(f"--baseline is for {_comparing()}, not for {form.name}")
     destination = Output(output, "-o")
     found = read_source(source, data_dir)
-    against = read_source(baseline, data_dir).profile if baseline is not None else None
-    content = markdown(found.profile, against) if against is not None else form.render(found.profile)
+    content = (
+        form.compare(found.profile, read_source(baseline, data_dir).profile)
+        if baseline is not None and form.compare is not None
+        else form.render(found.profile)
+    )
     if isinstance(content, bytes) and output is None and sys.stdout.isatty():
         raise AlgoprofError(f"{form.name} is binary, and stdout is a terminal: say -o PROFILE{form.endings[0]}")
     if found.chosen:
@@ -85,6 +88,10 @@ def command(
     destination.write(content)
     if output is not None:
         click.echo(_written(output, content, form, found.profile), err=True)
+
+
+def _comparing() -> str:
+    return " and ".join(sorted(form.name for form in FORMATS.values() if form.compare is not None))
 
 
 def _chosen(wanted: str | None, output: Path | None) -> Format:

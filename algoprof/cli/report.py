@@ -1,5 +1,6 @@
 """`algoprof report`: a saved profile or a flight file, for reading or for scripts."""
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import click
 from algoprof.cli.output import Output
 from algoprof.cli.printing import examples, in_json, printable
 from algoprof.cli.profile_files import read_file
+from algoprof.cli.programs import profile_of
 from algoprof.errors import AlgoprofError
+from algoprof.exporters.formats.catalogue import FORMATS, Format, format_of_file
 from algoprof.exporters.formats.collapsed import collapsed
 from algoprof.exporters.text import render
 from algoprof.exporters.text.cells import name
@@ -19,6 +22,7 @@ from algoprof.recorder.reader import Flight
 
 _EXAMPLES = examples(
     "algoprof report demo.algoprof",
+    "algoprof report demo.algoprof --output demo.html",
     "algoprof report demo.algoprof --format collapsed --output stacks.txt",
 )
 
@@ -28,10 +32,8 @@ _EXAMPLES = examples(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "json", "collapsed"]),
-    default="text",
-    show_default=True,
-    help="What to write.",
+    type=click.Choice(["text", *FORMATS]),
+    help="What to write; else what the name behind --output ends in, else text.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 @click.option(
@@ -39,20 +41,22 @@ _EXAMPLES = examples(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write it; else it goes to stdout.",
 )
-def command(file: Path, form: str, as_json: bool, output: Path | None) -> None:
+def command(file: Path, form: str | None, as_json: bool, output: Path | None) -> None:
     """Show a profile that was saved, or the flight file of a process that runs or was killed.
 
-    FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file. `algoprof export`
-    writes it in the formats of other tools.
+    FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file; of that one, text, json and
+    collapsed show every run, other formats the one that `algoprof export` writes.
     """
+    named = format_of_file(output.name) if output is not None and form is None and not as_json else None
     destination = Output(output)
-    found = _whole(file)
     if as_json or form == "json":
-        destination.write(in_json(_as_json(found), indent=2) + "\n")
+        destination.write(in_json(_as_json(_whole(file)), indent=2) + "\n")
     elif form == "collapsed":
-        destination.write(_collapsed(file, found))
+        destination.write(_collapsed(file, _whole(file)))
+    elif named is not None or form not in (None, "text"):
+        destination.write(_rendered(file, named or FORMATS[str(form)], output))
     else:
-        destination.write("\n".join(_texts(found)))
+        destination.write("\n".join(_texts(_whole(file))))
 
 
 def _whole(file: Path) -> Profile | Flight:
@@ -71,6 +75,14 @@ def _as_json(found: Profile | Flight) -> dict[str, object]:
         "runs": [to_json(run) for run in found.runs],
         "cumulative": [to_json(profile) for profile in found.cumulative],
     }
+
+
+def _rendered(file: Path, form: Format, output: Path | None) -> str | bytes:
+    found = read_file(file)
+    content = form.render(found if isinstance(found, Profile) else profile_of(file, found))
+    if isinstance(content, bytes) and output is None and sys.stdout.isatty():
+        raise AlgoprofError(f"{form.name} is binary, and stdout is a terminal: say --output FILE{form.endings[0]}")
+    return content
 
 
 def _collapsed(file: Path, found: Profile | Flight) -> str:

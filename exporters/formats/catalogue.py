@@ -13,6 +13,7 @@ from algoprof.exporters.formats.perfetto import perfetto
 from algoprof.exporters.formats.pprof import pprof
 from algoprof.exporters.formats.profile_json import profile_json
 from algoprof.exporters.formats.speedscope import speedscope
+from algoprof.exporters.html import render as html
 from algoprof.profiles.tree import Profile
 
 
@@ -26,6 +27,7 @@ class Format:
         opens: who reads it.
         holds: what of a profile is in it.
         render: returns a profile in it; bytes if it is binary.
+        compare: returns a profile in it beside a baseline, the second one; None if it has no place for that.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Format:
     opens: str
     holds: str
     render: Callable[[Profile], str | bytes]
+    compare: Callable[[Profile, Profile], str | bytes] | None = None
 
 
 def _stacks(profile: Profile) -> str:
@@ -73,7 +76,15 @@ FORMATS = {
         ),
         Format("json", (".algoprof", ".json"), "algoprof, and any program", "everything", profile_json),
         Format("csv", (".csv",), "spreadsheets, pandas, SQL", "sections", csv_table),
-        Format("markdown", (".md", ".markdown"), "pull requests, notes", "the heaviest sections", markdown),
+        Format("markdown", (".md", ".markdown"), "pull requests, notes", "the heaviest sections", markdown, markdown),
+        Format(
+            "html",
+            (".html", ".htm"),
+            "any browser, with no network",
+            "budget, sections, stack samples, timeline",
+            html,
+            html,
+        ),
     )
 }
 """By name."""

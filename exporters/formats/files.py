@@ -103,6 +103,7 @@ def file_name(profile: Profile, form: Format) -> str:
 chrome: ExporterFactory = partial(FileExporter, format_named("chrome"))
 collapsed: ExporterFactory = partial(FileExporter, format_named("collapsed"))
 csv: ExporterFactory = partial(FileExporter, format_named("csv"))
+html: ExporterFactory = partial(FileExporter, format_named("html"))
 json: ExporterFactory = partial(FileExporter, format_named("json"))
 markdown: ExporterFactory = partial(FileExporter, format_named("markdown"))
 perfetto: ExporterFactory = partial(FileExporter, format_named("perfetto"))

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterator
 
-from algoprof.exporters.formats.places import Place, places
+from algoprof.exporters.formats.changes import counts, difference, heaviest_changes, verdict
+from algoprof.exporters.formats.places import heaviest, places
 from algoprof.exporters.text import cells
-from algoprof.profiles.comparing import Change, compare
+from algoprof.profiles.comparing import compare
 from algoprof.profiles.tree import Node, Profile
 
 ROWS = 40
@@ -14,8 +15,6 @@ ROWS = 40
 _LONGEST_NAME = 80
 _DEEPEST_INDENT = 12
 _TICKS = re.compile("`+")
-_WORTH_A_WORD = 0.05
-"""A change of the whole run below this share is called none: runs differ by so much by themselves."""
 
 
 def markdown(profile: Profile, baseline: Profile | None = None, *, rows: int = ROWS) -> str:
@@ -60,7 +59,7 @@ def code_span(text: str) -> str:
 def _alone(profile: Profile, rows: int) -> Iterator[str]:
     yield f"**{code_span(profile.name)}**: {_ending(profile)}"
     found = list(places(profile))
-    shown = _shown(found, [place.node.total_ns for place in found], rows)
+    shown = heaviest(found, [place.node.total_ns for place in found], rows)
     if shown:
         yield ""
         yield from _head("section", "total", "self", "run", "count", "mean", "p95")
@@ -85,13 +84,13 @@ def _alone(profile: Profile, rows: int) -> Iterator[str]:
 
 def _compared(before: Profile, after: Profile, rows: int) -> Iterator[str]:
     old, new = (profile.duration / max(1, profile.runs) for profile in (before, after))
-    yield f"**{code_span(after.name)}**: {_verdict(old, new)}: {cells.seconds(old)} before, {cells.seconds(new)} now"
+    yield f"**{code_span(after.name)}**: {verdict(old, new)}: {cells.seconds(old)} before, {cells.seconds(new)} now"
     yield ""
     for word, profile in (("before", before), ("now", after)):
         yield f"- {word}: {code_span(profile.name)}, {_ending(profile)}"
     changes = compare(before, after)
     by_path = {change.path: change for change in changes}
-    shown = _heaviest_changes(changes, rows)
+    shown = heaviest_changes(changes, rows)
     if shown:
         yield ""
         yield from _head("section", "before", "now", "change", "ratio", "self change", "count")
@@ -101,10 +100,10 @@ def _compared(before: Profile, after: Profile, rows: int) -> Iterator[str]:
             _indented(len(path) - 1, path[-1]),
             cells.seconds(change.total_before) if change.before else "",
             cells.seconds(change.total_after) if change.after else "",
-            _difference(change.total_after - change.total_before),
+            difference(change.total_after - change.total_before),
             f"{change.total_ratio:.2f}" if change.total_ratio is not None and change.after else "",
-            _difference(change.self_after - change.self_before),
-            _counts(change),
+            difference(change.self_after - change.self_before),
+            counts(change),
             "new" if change.before is None else "gone" if change.after is None else _marks(change.after),
         )
     yield from _left_out(len(changes) - len(shown))
@@ -115,12 +114,6 @@ def _ending(profile: Profile) -> str:
     used = profile.budget_used_ratio if profile.outcome != "merged" else None
     budget = f" of {profile.timeout:g} s ({cells.share(used)})" if profile.timeout and used is not None else ""
     return f"{outcome}, {cells.seconds(profile.duration)}{budget}"
-
-
-def _verdict(old: float, new: float) -> str:
-    if not old or not new or abs(new / old - 1) < _WORTH_A_WORD:
-        return "as fast as before" if old and new else "not comparable"
-    return f"{new / old:.2f} times slower" if new > old else f"{old / new:.2f} times faster"
 
 
 def _head(*names: str) -> Iterator[str]:
@@ -149,37 +142,6 @@ def _marks(node: Node) -> str:
     if node.inherited:
         marks.append("in worker processes")
     return ", ".join(marks)
-
-
-def _difference(seconds: float) -> str:
-    if abs(seconds) < 0.5e-9:
-        return "0 s"
-    return f"{'+' if seconds > 0 else '-'}{cells.seconds(abs(seconds))}"
-
-
-def _counts(change: Change) -> str:
-    before, after = (node.count + node.open_count if node else 0 for node in (change.before, change.after))
-    per_run = round(before / change.runs_before), round(after / change.runs_after)
-    return str(per_run[1]) if per_run[0] == per_run[1] else f"{per_run[0]} -> {per_run[1]}"
-
-
-def _shown(found: list[Place], weights: list[int], rows: int) -> list[Place]:
-    """Return the heaviest places, each with what is above it, in the order of the tree."""
-    wanted: set[int] = set()
-    for place in sorted(found, key=lambda place: (-place.node.open_count, -weights[place.number], place.number)):
-        missing = {above.number for above in place.line()} - wanted
-        if len(wanted) + len(missing) <= rows:
-            wanted |= missing
-    return [place for place in found if place.number in wanted]
-
-
-def _heaviest_changes(changes: tuple[Change, ...], rows: int) -> list[tuple[str, ...]]:
-    wanted: set[tuple[str, ...]] = set()
-    for change in sorted(changes, key=lambda change: -abs(change.total_after - change.total_before)):
-        missing = {change.path[:length] for length in range(1, len(change.path) + 1)} - wanted
-        if len(wanted) + len(missing) <= rows:
-            wanted |= missing
-    return [change.path for change in changes if change.path in wanted]
 
 
 def _left_out(count: int) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """Where each section stands in its profile's tree, as every format draws it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from algoprof.profiles.tree import Node, Profile
@@ -79,3 +79,37 @@ def by_path(found: list[Place]) -> dict[tuple[str, ...], Place]:
         paths.append(path)
         known.setdefault(path, place)
     return known
+
+
+def heaviest(found: list[Place], weights: Sequence[int], most: int) -> list[Place]:
+    """Return the heaviest places, the open ones first, each with what is above it, in the order of the tree.
+
+    Args:
+        found: all places, as `places` yields them.
+        weights: of each.
+        most: how many to return at most.
+
+    >>> found = list(places(Profile("job", (Node("job", children=(Node("a"), Node("b"))),))))
+    >>> [place.node.name for place in heaviest(found, [9, 1, 8], 2)]
+    ['job', 'b']
+    """
+    if len(found) <= most:
+        return found
+    wanted: set[int] = set()
+    for place in sorted(found, key=lambda place: (-place.node.open_count, -weights[place.number], place.number)):
+        missing = {above.number for above in place.line()} - wanted
+        if len(wanted) + len(missing) <= most:
+            wanted |= missing
+    return [place for place in found if place.number in wanted]
+
+
+def innermost_open(found: list[Place]) -> list[Place]:
+    """Return the open sections that have no open section below them, longest open first.
+
+    >>> job = Node("job", open_count=1, children=(Node("load", open_count=1), Node("plan")))
+    >>> [place.node.name for place in innermost_open(list(places(Profile("job", (job,)))))]
+    ['load']
+    """
+    still_open = [place for place in found if place.node.open_count]
+    around = {above.number for place in still_open for above in place.line()[:-1]}
+    return sorted((place for place in still_open if place.number not in around), key=lambda place: -place.node.open_ns)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from algoprof.exporters.formats.places import innermost_open, places
 from algoprof.exporters.text import cells
 from algoprof.exporters.text.environment import environment_line
 from algoprof.exporters.text.hot_lines import hot_line_rows
@@ -124,11 +125,11 @@ def _findings(profile: Profile, width: int) -> Iterator[str]:
         own = cells.share(found.self_ns / profile.duration_ns)
         rest = f", {own} of the run is its own time{where}"
         yield f"bottleneck: {_path(path, profile, max(_SHORTEST_NAME, width - 12 - len(rest)))}{rest}"
-    still_open = _innermost_open(profile)
+    still_open = innermost_open(list(places(profile)))
     if still_open and profile.outcome in ("killed", "open"):
         named = "; ".join(
-            f"{_path(path, profile, width // 2)} ({cells.seconds(node.open_time)})"
-            for path, node in still_open[:_OPEN_NAMED]
+            f"{_path(place.path(), profile, width // 2)} ({cells.seconds(place.node.open_time)})"
+            for place in still_open[:_OPEN_NAMED]
         )
         more = f"; {len(still_open) - _OPEN_NAMED} more" if len(still_open) > _OPEN_NAMED else ""
         yield f"{'open when killed' if profile.outcome == 'killed' else 'open now'}: {named}{more}"
@@ -141,13 +142,6 @@ def _findings(profile: Profile, width: int) -> Iterator[str]:
         yield f"dropped: {profile.dropped} names, attributes or spans, since there were too many"
     if profile.inexact:
         yield "inexact: runs had to share a row, or one was cut off while it was written"
-
-
-def _innermost_open(profile: Profile) -> list[tuple[tuple[str, ...], Node]]:
-    """Return the open sections that have no open section below them, longest open first."""
-    still_open = profile.open_sections()
-    holding = {path[:length] for path, _ in still_open for length in range(1, len(path))}
-    return sorted((found for found in still_open if found[0] not in holding), key=lambda found: -found[1].open_ns)
 
 
 def _path(path: tuple[str, ...], profile: Profile, width: int) -> str:

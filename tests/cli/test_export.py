@@ -64,7 +64,10 @@ def test_what_was_not_sampled_says_so(export, saved):
 def test_a_baseline_is_compared_with(export, saved):
     done = export("run.algoprof", "--to", "markdown", "--baseline", "run.algoprof")
     assert done.stdout.startswith("**`job`**: as fast as before: 3.00 s before, 3.00 s now\n")
-    assert "--baseline is for markdown, not for csv" in export("run.algoprof", "--to", "csv", "--baseline", "x").stderr
+    done = export("run.algoprof", "--to", "html", "--baseline", "run.algoprof")
+    assert "<b>As fast as before</b>" in done.stdout
+    refused = export("run.algoprof", "--to", "csv", "--baseline", "x").stderr
+    assert "--baseline is for html and markdown, not for csv" in refused
 
 
 def test_binary_goes_to_a_pipe_and_not_to_a_terminal(export, saved, tmp_path):
@@ -122,6 +125,8 @@ def test_what_recover_and_run_save_is_named_for_its_format_too(algoprof, flights
     (tmp_path / "program.py").write_text("from algoprof import profile\nwith profile('job'): pass\n")
     assert algoprof("run", "--output", "run.speedscope.json", "program.py").returncode == 0
     assert json.loads((tmp_path / "run.speedscope.json").read_text())["profiles"]
+    assert algoprof("run", "--output", "run.html", "program.py").returncode == 0
+    assert "<title>job: ok after " in (tmp_path / "run.html").read_text()
     assert algoprof("run", "--output", "run.profile", "program.py").returncode == 0
     assert Profile.load(tmp_path / "run.profile").node("job").count == 1
 
@@ -149,7 +154,7 @@ def test_a_run_of_the_server_is_read_by_its_request_id(export, saved, tmp_path):
 
 def test_the_formats_and_the_schema_are_listed(export):
     assert [line.split()[0] for line in export("--list").stdout.splitlines()] == [
-        *("format", "speedscope", "chrome", "perfetto", "pprof", "collapsed", "json", "csv", "markdown")
+        *("format", "speedscope", "chrome", "perfetto", "pprof", "collapsed", "json", "csv", "markdown", "html")
     ]
     assert json.loads(export("--schema").stdout)["title"] == "A profile of algoprof"
 

@@ -51,6 +51,15 @@ def test_output(report, saved, tmp_path):
     assert (tmp_path / "report.txt").read_text().startswith("job  ok  ")
 
 
+def test_the_ending_of_output_says_the_format(report, saved, tmp_path):
+    for name, begins in (("run.html", "<!doctype html>"), ("run.csv", "id,"), ("run.algoprof.json", '{"algoprof":1')):
+        assert report("run.algoprof", "--output", name).stderr == ""
+        assert (tmp_path / name).read_text().startswith(begins)
+    assert report("run.algoprof", "--format", "html").stdout == (tmp_path / "run.html").read_text()
+    report("run.algoprof", "--output", "text.html", "--format", "text")
+    assert (tmp_path / "text.html").read_text() == report("run.algoprof").stdout
+
+
 def test_names_that_the_terminal_lacks_are_escaped(report, tmp_path):
     Profile("\u65e5\u672c", ()).save(tmp_path / "run.algoprof")
     done = report("run.algoprof", env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin"})
@@ -89,6 +98,7 @@ def test_a_flight_file_of_a_killed_process(report, flight):
     assert (found["pid"], found["alive"], found["cumulative"]) == (pid, False, [])
     (run,) = (from_json(run) for run in found["runs"])
     assert run.node("job", "waits").open_count == 1
+    assert "Open when it was killed" in report(path, "--format", "html").stdout
 
 
 @pytest.mark.parametrize(

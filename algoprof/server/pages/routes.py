@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from algoprof.exporters.html.shapes import flame, tree
 from algoprof.server import pace
 from algoprof.server.hosting.host import Host
 from algoprof.server.pages import shapes, wording
@@ -154,9 +155,9 @@ async def run(request: Request) -> Response:
         raise HTTPException(404)
     one = next(known for known in host.store.algorithms() if known.id == found.algorithm_id)
     profile = host.store.runs.profile(found.request_id)
-    rows = shapes.tree(profile) if profile else []
-    flame = shapes.flame(rows, profile.roots) if profile else None
-    return _page("run.html", algorithm=one, run=found, profile=profile, rows=rows, flame=flame)
+    rows = tree(profile) if profile else []
+    drawn = flame(rows, profile.roots) if profile else None
+    return _page("run.html", algorithm=one, run=found, profile=profile, rows=rows, flame=drawn)
 
 
 async def static(request: Request) -> Response:

@@ -8,6 +8,7 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable
+from html.parser import HTMLParser
 from typing import TypeVar
 
 import pytest
@@ -26,7 +27,8 @@ from algoprof.exporters.formats.places import places
 from algoprof.exporters.formats.pprof import pprof
 from algoprof.exporters.formats.profile_json import profile_json, profile_schema
 from algoprof.exporters.formats.speedscope import speedscope
-from algoprof.exporters.text.cells import escaped
+from algoprof.exporters.html import render
+from algoprof.exporters.text.cells import escaped, name
 from algoprof.profiles.codec import from_json
 from algoprof.profiles.histogram import Histogram
 from algoprof.profiles.samples import Frame, Sample
@@ -146,6 +148,7 @@ def test_every_format_keeps_every_section_and_all_time(speedscope_schema, pprof_
     check_csv(profile)
     check_markdown(profile, None)
     check_markdown(profile, other)
+    check_html(profile, other)
 
 
 def check_json(profile):
@@ -304,3 +307,48 @@ def check_markdown(profile, baseline):
         assert kinds.count("td_open") == 8 * len(names_of(profile))
         written = sorted(escaped(name).strip(" ") for name in names_of(profile) if name.strip(" "))
         assert sorted(name.strip(" ") for name in shown[bool(profile.name) :] if name.strip(" ")) == written
+
+
+class Page(HTMLParser):
+    """Reads a page: every element is closed where it should be, and what is between them is text."""
+
+    VOID = ("meta", "input")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.around: list[str] = []
+        self.kinds: defaultdict[str, int] = defaultdict(int)
+        self.attributes: set[str] = set()
+        self.rows: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag, attributes):
+        self.kinds[tag] += 1
+        self.attributes |= {key for key, _ in attributes}
+        if tag not in self.VOID:
+            self.around.append(tag)
+        if tag == "summary":
+            self.rows.append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self.around.pop()
+
+    def handle_endtag(self, tag):
+        assert self.around.pop() == tag
+
+    def handle_data(self, text):
+        assert all(character.isprintable() or character in "\n\xa0" for character in text)
+        if self.around[-3:] == ["summary", "span", "bdi"]:
+            self.rows[-1] += text
+
+
+def check_html(profile, baseline):
+    page = render(profile, baseline)
+    read = Page(page)
+    page.encode()
+    assert read.around == []
+    assert (read.kinds["script"], read.kinds["style"], read.kinds["img"]) == (1, 1, 0)
+    assert not {key for key in read.attributes if key.startswith("on") or key in ("src", "style")}
+    assert read.rows == [name(place.node.name, 160) for place in places(profile)]

@@ -1,6 +1,9 @@
 """`algoprof report`: a saved profile or a flight file, for reading or for scripts."""
 
+import os
 import sys
+import tempfile
+import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from algoprof.recorder.reader import Flight
 
 _EXAMPLES = examples(
     "algoprof report demo.algoprof",
+    "algoprof report demo.algoprof --open",
     "algoprof report demo.algoprof --output demo.html",
     "algoprof report demo.algoprof --format collapsed --output stacks.txt",
 )
@@ -41,12 +45,18 @@ _EXAMPLES = examples(
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where to write it; else it goes to stdout.",
 )
-def command(file: Path, form: str | None, as_json: bool, output: Path | None) -> None:
+@click.option("--open", "opening", is_flag=True, help="Write the page, to --output or a temporary file, and open it.")
+def command(*, file: Path, form: str | None, as_json: bool, output: Path | None, opening: bool) -> None:
     """Show a profile that was saved, or the flight file of a process that runs or was killed.
 
     FILE is what `Profile.save` wrote, by convention *.algoprof, or a *.flight file; of that one, text, json and
     collapsed show every run, other formats the one that `algoprof export` writes.
     """
+    if opening:
+        if as_json or form not in (None, "html"):
+            raise click.UsageError("--open is for html, which a browser shows")
+        _open(file, output)
+        return
     named = format_of_file(output.name) if output is not None and form is None and not as_json else None
     destination = Output(output)
     if as_json or form == "json":
@@ -57,6 +67,21 @@ def command(file: Path, form: str | None, as_json: bool, output: Path | None) ->
         destination.write(_rendered(file, named or FORMATS[str(form)], output))
     else:
         destination.write("\n".join(_texts(_whole(file))))
+
+
+def _open(file: Path, output: Path | None) -> None:
+    if output is None:
+        content = _rendered(file, FORMATS["html"], None)
+        handle, made = tempfile.mkstemp(prefix="algoprof-", suffix=".html")
+        os.close(handle)
+        output = Path(made)
+        Output(output).write(content)
+    else:
+        destination = Output(output)
+        destination.write(_rendered(file, FORMATS["html"], output))
+    click.echo(f"wrote {printable(str(output))}", err=True)
+    if not webbrowser.open(output.absolute().as_uri()):
+        raise AlgoprofError(f"there is no browser to open {printable(str(output))} with: BROWSER may name one")
 
 
 def _whole(file: Path) -> Profile | Flight:

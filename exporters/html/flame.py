@@ -76,7 +76,8 @@ def box_markup(box: Box, address: str, color: str, more: Callable[[Row], str] | 
     """Return one box: its first line of title is the name, the second says the figures."""
     node = box.row.node
     shown = markup.text(node.name) or "(no name)"
-    count = f", {node.count + node.open_count:,} times" if node.count + node.open_count else ""
+    times = node.count + node.open_count
+    count = f", {times:,} times" if times > 1 else ", once" if times else ""
     extra = more(box.row) if more else f", {cells.seconds(node.self_time)} of its own{count}"
     title = f"{shown}\n{cells.seconds(node.total_time)}{extra}"
     inside = f'<text x="5" y="14">{shown}</text>' if box.width > _WIDE_ENOUGH else ""

@@ -27,7 +27,7 @@ d="M0 40V0h1V40zM8 40V26.7h1V40z"/></svg><figcaption>900 ms to 2.00 s; most near
         f"M{position - first} {_HEIGHT}V{_number(_HEIGHT * (1 - count / highest))}h1V{_HEIGHT}z"
         for position, count in buckets
     )
-    middle = upper_bound(-most) * 2 ** (-1 / 16)
+    middle = min(max(upper_bound(-most) * 2 ** (-1 / 16), node.shortest), node.longest)
     span = f"{cells.seconds(node.shortest)} to {cells.seconds(node.longest)}"
     return (
         f'<figure><svg class="histogram" viewBox="0 0 {last - first + 1} {_HEIGHT}" preserveAspectRatio="none"'

@@ -55,17 +55,36 @@
 
   // Arrow keys, as in any tree.
   function steerable(tree) {
+    const rowFrom = (element, way) => {
+      const isRow = (one) => one.matches(tree.classList.contains("searched") ? ".found, .around" : "details");
+      while (element && !isRow(element)) element = element[way];
+      return element;
+    };
+    const below = (row) => {
+      const inside = row.open && rowFrom(row.lastElementChild.firstElementChild, "nextElementSibling");
+      if (inside) return inside;
+      for (let one = row; one; one = one.parentElement.closest("details")) {
+        const found = rowFrom(one.nextElementSibling, "nextElementSibling");
+        if (found) return found;
+      }
+      return null;
+    };
+    const above = (row) => {
+      let found = rowFrom(row.previousElementSibling, "previousElementSibling");
+      if (!found) return row.parentElement.closest("details");
+      while (found.open) {
+        const last = rowFrom(found.lastElementChild.lastElementChild, "previousElementSibling");
+        if (!last) break;
+        found = last;
+      }
+      return found;
+    };
     tree.addEventListener("keydown", (event) => {
       const row = event.target.closest("summary")?.parentElement;
       if (!row) return;
-      const visible = () => [...tree.querySelectorAll("summary")].filter((one) => one.checkVisibility());
-      const step = (by) => {
-        const every = visible();
-        every[every.indexOf(row.firstElementChild) + by]?.focus();
-      };
-      if (event.key === "ArrowDown") step(1);
-      else if (event.key === "ArrowUp") step(-1);
-      else if (event.key === "ArrowRight") row.open ? step(1) : (row.open = true);
+      if (event.key === "ArrowDown") below(row)?.firstElementChild.focus();
+      else if (event.key === "ArrowUp") above(row)?.firstElementChild.focus();
+      else if (event.key === "ArrowRight") row.open ? below(row)?.firstElementChild.focus() : (row.open = true);
       else if (event.key === "ArrowLeft") {
         if (row.open) row.open = false;
         else row.parentElement.closest("details")?.firstElementChild.focus();

@@ -60,6 +60,20 @@ def test_the_ending_of_output_says_the_format(report, saved, tmp_path):
     assert (tmp_path / "text.html").read_text() == report("run.algoprof").stdout
 
 
+def test_the_page_is_opened_in_the_browser(report, saved, tmp_path):
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "$1" > opened\n')
+    browser.chmod(0o755)
+    around = {**os.environ, "BROWSER": f"{browser} %s", "TMPDIR": str(tmp_path)}
+    assert report("run.algoprof", "--open", "--output", "run.html", env=around).stderr == "wrote run.html\n"
+    assert (tmp_path / "opened").read_text() == f"{(tmp_path / 'run.html').as_uri()}\n"
+    assert report("run.algoprof", "--open", env=around).returncode == 0
+    assert (tmp_path / "opened").read_text().startswith(f"{tmp_path.as_uri()}/algoprof-")
+    none = report("run.algoprof", "--open", env={**around, "BROWSER": "missing %s", "PATH": str(tmp_path)})
+    assert "algoprof: error: there is no browser to open " in none.stderr
+    assert "--open is for html" in report("run.algoprof", "--open", "--format", "csv").stderr
+
+
 def test_names_that_the_terminal_lacks_are_escaped(report, tmp_path):
     Profile("\u65e5\u672c", ()).save(tmp_path / "run.algoprof")
     done = report("run.algoprof", env={"PYTHONIOENCODING": "ascii", "PATH": "/usr/bin"})

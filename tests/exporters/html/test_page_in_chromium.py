@@ -87,6 +87,10 @@ def test_arrow_keys_walk_the_tree(opened, browser, killed):
     for key in ("\ue012", "\ue012", "\ue015"):  # to the left: to the parent, shuts it; down
         browser.type("summary:focus", key)
     assert browser.run("return document.activeElement.querySelector('bdi').textContent") == "load"
+    browser.click("#unfold")
+    browser.run("document.querySelector('#s3 summary').focus()")
+    browser.type("summary:focus", "\ue013")  # up: to the last that is open above it
+    assert browser.run("return document.activeElement.querySelector('bdi').textContent") == "two_opt"
 
 
 def test_a_box_gets_the_whole_width_and_leads_to_its_row(opened, browser, killed):

@@ -79,7 +79,7 @@ def pieces(profile: Profile, found: list[Place]) -> Iterator[Piece]:
     [('k0', 2), ('own', 7)]
     """
     if profile.budget_spent_ns >= _WORTH_TELLING_NS:
-        yield Piece("before", "before the run: queue and load", profile.budget_spent_ns)
+        yield Piece("before", "before the run: queue, load, start", profile.budget_spent_ns)
     roots = [place for place in found if place.above is None and not place.node.inherited]
     top = [place for place in found if place.above is roots[0] and not place.node.concurrent] if roots else []
     tops = top if len(roots) == 1 else roots

@@ -20,7 +20,7 @@ def test_it_says_what_used_the_timeout_and_what_was_open(killed):
     page = render(killed)
     assert "42.0 s of 60 s: <b>70 %</b> of the timeout is used." in page
     said = text_of(page)
-    assert "before the run: queue and load 1.00 s 2 % improve open for 38.0 s 38.0 s 63 % load 2.00 s 3 %" in said
+    assert "before the run: queue, load, start 1.00 s 2 % improve open for 38.0 s 38.0 s 63 % load 2.00 s 3 %" in said
     assert "routes itself, outside them 1.00 s 2 % left of the timeout 18.0 s 30 %" in said
     assert "Open when it was killed routes &rsaquo; improve &rsaquo; two_opt for 25.0 s" in said
     assert "Bottleneck: routes &rsaquo; improve &rsaquo; two_opt , 90 % of the run is its own time." in said

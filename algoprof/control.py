@@ -33,22 +33,44 @@ class Request(NamedTuple):
     traceparent: str = ""
 
 
+class Page:
+    """A page that is kept open to be written for each request; the file is made with mode 0600.
+
+    Args:
+        path: the file.
+
+    Raises:
+        OSError: if it cannot be opened.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        no_wait = getattr(os, "O_NONBLOCK", 0)  # a pipe in its place would keep the writer waiting
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | no_wait, 0o600)
+
+    def write(self, request: Request) -> None:
+        """Write it in one system call."""
+        page = _FORMAT.pack(
+            _MAGIC,
+            request.received_ns,
+            request.timeout_ns,
+            request.deadline_ns,
+            request.request_id.encode()[:64],
+            request.traceparent.encode()[:64],
+        )
+        os.pwrite(self._handle, page, 0)
+
+    def close(self) -> None:
+        """Close the file, which stays."""
+        os.close(self._handle)
+
+
 def write(path: str | os.PathLike[str], request: Request) -> None:
-    """Write the page in one system call; the file is made with mode 0600."""
-    page = _FORMAT.pack(
-        _MAGIC,
-        request.received_ns,
-        request.timeout_ns,
-        request.deadline_ns,
-        request.request_id.encode()[:64],
-        request.traceparent.encode()[:64],
-    )
-    no_wait = getattr(os, "O_NONBLOCK", 0)  # a pipe in its place would keep the writer waiting
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | no_wait, 0o600)
+    """Write a page once."""
+    page = Page(path)
     try:
-        os.pwrite(handle, page, 0)
+        page.write(request)
     finally:
-        os.close(handle)
+        page.close()
 
 
 def read(path: str | os.PathLike[str]) -> Request | None:

@@ -140,7 +140,8 @@ class Replicas:
         self._jobs = jobs
         self._recordings = recordings
         self._turns = asyncio.Semaphore(limits.replicas)
-        self._idle: dict[Worker, asyncio.TimerHandle] = {}  # the one that rests last is the first to be taken
+        self._idle: dict[Worker, float] = {}  # until when each may rest; the last is the first to be taken
+        self._eviction: asyncio.TimerHandle | None = None  # of the first of them, were it to rest on
         self._busy: set[Worker] = set()
         self._leaving: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -175,7 +176,7 @@ class Replicas:
         try:
             try:
                 waits = any(limit.locked() for limit in limits)
-                async with asyncio.timeout_at(job.deadline if waits else None):  # a timer for no more than is needed
+                async with asyncio.timeout_at(job.deadline) if waits else contextlib.nullcontext():
                     for limit in limits:
                         await limit.acquire()
                         taken.append(limit)
@@ -258,21 +259,32 @@ class Replicas:
 
     def _rest(self, worker: Worker) -> None:
         """Keep a worker for the next request, as long as it may be idle."""
-        self._idle[worker] = asyncio.get_running_loop().call_later(self._limits.idle, self._evict, worker)
+        loop = asyncio.get_running_loop()
+        self._idle[worker] = until = loop.time() + self._limits.idle
+        if self._eviction is None:
+            self._eviction = loop.call_at(until, self._evict_idle)
 
     def _rested(self) -> Worker | None:
         """Return the worker that has rested least, if there is one that lives."""
         while self._idle:
             worker = next(reversed(self._idle))
             if worker.alive:
-                self._idle.pop(worker).cancel()
+                del self._idle[worker]
                 return worker
             self._evict(worker, _EXITED)
         return None
 
+    def _evict_idle(self) -> None:
+        """Let those end that have rested for long enough, and come back when the next one may have."""
+        loop = asyncio.get_running_loop()
+        for worker in [worker for worker, until in self._idle.items() if until <= loop.time()]:
+            self._evict(worker)
+        until = next(iter(self._idle.values()), None)
+        self._eviction = None if until is None else loop.call_at(until, self._evict_idle)
+
     def _evict(self, worker: Worker, why: WorkerEnd = "idle") -> None:
         """Let an idle worker end; from now on no request gets it."""
-        self._idle.pop(worker).cancel()
+        del self._idle[worker]
         self.ended[why] += 1
         leaving = asyncio.create_task(self._evicted(worker))
         self._leaving.add(leaving)
@@ -294,7 +306,7 @@ class Replicas:
             outcome.load = time.monotonic() - begun
             worker.discard_output()
             with contextlib.suppress(OSError):  # an algorithm that removes it does without its deadline
-                control.write(worker.control_page, _page(job))
+                worker.tell(_page(job))
             job.record.start(outcome.queue, outcome.load, time.monotonic_ns())
             raw, outcome.run = await worker.answer(job.line, job.deadline)
             outcome.reply, outcome.end = parse(raw), "reply"

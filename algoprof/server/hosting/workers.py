@@ -14,9 +14,8 @@ import subprocess
 import sys
 import termios
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -94,10 +93,11 @@ class Worker:
         self.directory = directory / f"worker-{uuid.uuid4().hex}"
         self.flights: Flights | None = None
         """Where it records; None once it has been closed."""
-        self.control_page = self.directory / "control"
         self.starts = self.directory / "starts"
         """Where it notes how its start goes, see `cold_starts`."""
         self._fifo = self.directory / "reply"
+        self._control_path = self.directory / "control"
+        self._control_page: control.Page | None = None
         self._noted_pid = self.directory / keeper.PID
         try:
             self.flights = Flights(self.directory)
@@ -111,9 +111,12 @@ class Worker:
         self.exited: asyncio.Future[int] = self._loop.create_future()
         """Done once it has ended, with all that it has started: the exit code, or minus the signal."""
         self._answered = False
+        self._waiter: asyncio.Future[None] | None = None  # of `_first`
         self._output = Output(self._loop, _pipe(self._process.stdout), marker=bootstrap.READY)
         self._requests = _pipe(self._process.stdin)
         self._loop.add_reader(self._pidfd, self._on_exit)
+        for event in (self.exited, self._output.marked):
+            event.add_done_callback(self._wake)
 
     @property
     def pid(self) -> int:
@@ -145,6 +148,16 @@ class Worker:
         """
         await self._first(self._output.marked, deadline)
 
+    def tell(self, request: control.Request) -> None:
+        """Have its control page say what it is about to be asked.
+
+        Raises:
+            OSError: if that cannot be written.
+        """
+        if self._control_page is None:
+            self._control_page = control.Page(self._control_path)
+        self._control_page.write(request)
+
     async def answer(self, line: bytes, deadline: float) -> tuple[bytearray, float]:
         """Send one request line and return the reply and the seconds that it ran.
 
@@ -159,7 +172,7 @@ class Worker:
         self.started = None
         reply: asyncio.Future[bytearray] = self._loop.create_future()
         fifo = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        reader = _ReplyReader(fifo, reply)
+        reader = _ReplyReader(fifo, reply, self._wake)
         self._loop.add_reader(fifo, reader.read)
         try:
             self.started = started = self._loop.time()  # before: the algorithm may run before the sending has returned
@@ -205,6 +218,9 @@ class Worker:
         self.admitted.end()
         self._close_requests()
         self._output.close()
+        if self._control_page is not None:
+            self._control_page.close()
+            self._control_page = None
         if self._process.stdout is not None:
             self._process.stdout.close()
         self._fifo.unlink(missing_ok=True)
@@ -221,7 +237,7 @@ class Worker:
             keeper.SERVER: str(os.getpid()),
             keeper.WORKER: str(self._noted_pid),
             "ALGOPROF_FLIGHT_DIR": str(self.directory / FOLDER),
-            control.VARIABLE: str(self.control_page),
+            control.VARIABLE: str(self._control_path),
             cold_starts.VARIABLE: str(self.starts),
         }
         options = ["-I", "-u", "-X", "utf8"]  # -u: what was printed before a kill is not lost
@@ -249,6 +265,7 @@ class Worker:
                 written = os.write(self._requests, rest)
             except BlockingIOError:
                 writable: asyncio.Future[None] = self._loop.create_future()
+                writable.add_done_callback(self._wake)
                 self._loop.add_writer(self._requests, _resolve, writable)
                 try:
                     await self._first(writable, deadline)
@@ -266,24 +283,24 @@ class Worker:
         return int.from_bytes(fcntl.ioctl(self._requests, termios.FIONREAD, bytes(4)), sys.byteorder)
 
     async def _first(self, event: asyncio.Future[Any], deadline: float) -> None:
-        """Wait for an event, the process's end, or the deadline."""
+        """Wait for an event that calls `_wake`, the process's end, or the deadline."""
         if not event.done() and not self.exited.done():
-            waiter = self._loop.create_future()
-            timer = self._loop.call_at(deadline, _resolve, waiter)
-            wake = partial(_wake, waiter)
-            event.add_done_callback(wake)
-            self.exited.add_done_callback(wake)
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_at(deadline, self._wake)
             try:
-                await waiter
+                await self._waiter
             finally:
                 timer.cancel()
-                event.remove_done_callback(wake)
-                self.exited.remove_done_callback(wake)
+                self._waiter = None
         if event.done():
             return
         if self.exited.done():
             raise Exited(self.exited.result())
         raise TimeoutError
+
+    def _wake(self, _: object = None) -> None:
+        if self._waiter is not None:
+            _resolve(self._waiter)
 
     def _on_exit(self) -> None:
         self._loop.remove_reader(self._pidfd)
@@ -307,11 +324,12 @@ class Worker:
 
 
 class _ReplyReader:
-    """Reads one reply to the end of the pipe and hands it to a future."""
+    """Reads one reply to the end of the pipe, hands it to a future and wakes who waits for that at once."""
 
-    def __init__(self, fifo: int, reply: asyncio.Future[bytearray]) -> None:
+    def __init__(self, fifo: int, reply: asyncio.Future[bytearray], wake: Callable[[], None]) -> None:
         self._fifo = fifo
         self._reply = reply
+        self._wake = wake
         self._kept = bytearray()
         self._size = 0
 
@@ -330,8 +348,10 @@ class _ReplyReader:
                     self._kept += chunk
             elif self._size > _MAX_REPLY_RAW:
                 self._reply.set_exception(ReplyTooLarge())
+                self._wake()
             elif self._size or not last:
                 self._reply.set_result(self._kept)
+                self._wake()
             else:
                 return
 
@@ -341,10 +361,6 @@ def _pipe(stream: IO[bytes] | None) -> int:
     assert stream is not None  # noqa: S101  (for the type checker: both were asked for)
     os.set_blocking(stream.fileno(), False)
     return stream.fileno()
-
-
-def _wake(future: asyncio.Future[None], _: object) -> None:
-    _resolve(future)
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

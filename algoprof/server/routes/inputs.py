@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from algoprof.server import envelopes, pace, strict_json
 from algoprof.server.envelopes import Refusal
@@ -98,17 +98,19 @@ async def body(request: Request) -> bytes:
     try:
         async with asyncio.timeout(pace.seconds(0)) as limit:
             began = asyncio.get_running_loop().time()
-            async for chunk in request.stream():
+            more = True
+            while more and size <= _PATIENCE * MAX_INPUT:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise Refusal(400, envelopes.INVALID_REQUEST, "the request ended before its body did")
+                chunk, more = message.get("body", b""), message.get("more_body", False)
                 size += len(chunk)
                 if size <= MAX_INPUT:
                     chunks.append(chunk)
-                elif size > _PATIENCE * MAX_INPUT:
-                    break
-                limit.reschedule(began + pace.seconds(size))
+                if more:
+                    limit.reschedule(began + pace.seconds(size))
     except TimeoutError:
         raise pace.too_slow(size) from None
-    except ClientDisconnect:
-        raise Refusal(400, envelopes.INVALID_REQUEST, "the request ended before its body did") from None
     if size > MAX_INPUT:
         raise Refusal(
             413,

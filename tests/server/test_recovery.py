@@ -20,7 +20,7 @@ from algoprof.server.scratch import Scratch
 from algoprof.server.state import recovery, under_way
 from algoprof.server.state.run_log import Run
 from algoprof.server.state.store import Store
-from algoprof.server.state.under_way import UnderWay
+from algoprof.server.state.under_way import Journal, UnderWay
 
 
 @pytest.fixture
@@ -33,6 +33,13 @@ def store(tmp_path):
 def run(store) -> Run:
     algorithm = store.algorithm("demo", "Hello")
     return Run(algorithm.id, "1.0.0", "req-0", 0, "lost", "", 0.0, 0.0, 0.0, 0.0, 10.0, "1", "")
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    made = tmp_path / under_way.FOLDER
+    made.mkdir()
+    return made
 
 
 def left_by(data: Path) -> Path:
@@ -118,7 +125,7 @@ def recover(tmp_path, store, died_ns=None):
 def begun(tmp_path, run, received_ns=0) -> UnderWay:
     folder = tmp_path / under_way.FOLDER
     folder.mkdir(exist_ok=True)
-    return UnderWay(folder, run, received_ns)
+    return Journal(folder).begin(run, received_ns)
 
 
 def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, store, run):
@@ -161,18 +168,43 @@ def test_a_run_of_an_algorithm_that_the_database_does_not_know_is_left_out(tmp_p
 def test_a_file_that_is_cut_off_or_damaged_breaks_nothing(tmp_path_factory, noise, length):
     folder = tmp_path_factory.mktemp("runs")
     run = Run("", "1.0.0", "req-0", 0, "lost", "", 0.0, 0.0, 0.0, 0.0, 10.0, "1", "")
-    record = UnderWay(folder, run, 0)
+    record = Journal(folder).begin(run, 0)
     record.load(0.5)
     record.finish(replace(run, end="ok", queue=0.5), None)
-    path = folder / "req-0"
+    (path,) = folder.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:length] + noise)
     for found in under_way.left(folder):
         assert found.run in (run, replace(run, queue=0.5), replace(run, end="ok", queue=0.5)) or noise
 
 
+def test_a_line_that_there_was_no_room_for_spoils_no_other(folder, run):
+    journal = Journal(folder)
+    first = journal.begin(run, 0)
+    (path,) = folder.iterdir()
+    path.write_bytes(path.read_bytes() + b'\n{"request_id": "req-1", "inp')
+    first.load(0.5)
+    assert [(found.run, found.loading) for found in under_way.left(folder)] == [(replace(run, queue=0.5), True)]
+
+
+def test_a_file_goes_with_the_last_of_its_runs_and_later_runs_have_another(folder, run):
+    journal = Journal(folder)
+    slow = journal.begin(run, 0)
+    for number in range(1, 1000):
+        one = replace(run, request_id=f"req-{number}", input="x" * 2000)
+        record = journal.begin(one, number)
+        record.finish(one, None)
+        record.forget()
+        assert len(list(folder.iterdir())) <= 2
+    assert [found.run for found in under_way.left(folder)] == [run]
+    slow.forget()
+    assert len(list(folder.iterdir())) == 1
+    journal.close()
+    assert list(folder.iterdir()) == []
+
+
 def test_where_there_is_no_room_calls_go_on(tmp_path, run):
-    record = UnderWay(tmp_path / "nowhere", run, 0)
+    record = Journal(tmp_path / "nowhere").begin(run, 0)
     record.load(0.5)
     record.finish(run, None)
     record.forget()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from algoprof.errors import AlgoprofError
 from algoprof.server.state.run_log import Run, RunLog, packed
-from algoprof.server.state.under_way import UnderWay
+from algoprof.server.state.under_way import Journal, UnderWay, forget
 
 if TYPE_CHECKING:
     from algoprof.profiles.tree import Profile
@@ -41,8 +41,8 @@ class Keeper:
 
     def __init__(self, path: Path | str, directory: Path, say: Callable[[str], None]) -> None:
         self._path = path
-        self._directory = directory
         directory.mkdir(mode=0o700)
+        self._journal = Journal(directory)
         self._say = say
         self._database: sqlite3.Connection | None = None
         self._waiting: deque[_Waiting] = deque()
@@ -57,7 +57,7 @@ class Keeper:
             run: what is known of it.
             received_ns: when its request was complete, on the monotonic clock.
         """
-        return UnderWay(self._directory, run, received_ns)
+        return self._journal.begin(run, received_ns)
 
     def keep(
         self,
@@ -100,6 +100,7 @@ class Keeper:
         self._at_once.set()
         if self._task is not None and (await asyncio.wait({self._task}, timeout=_PATIENCE))[1]:
             return  # a thread still uses the connection, which ends with the process
+        self._journal.close()
         if self._database is not None:
             self._database.close()
             self._database = None
@@ -118,6 +119,7 @@ class Keeper:
                 self._failed = True
             else:
                 self._failed = False
+            forget(record for record, *_ in batch)
 
     def _add(self, batch: "Sequence[_Waiting]") -> None:
         rows = [
@@ -127,11 +129,7 @@ class Keeper:
         if self._database is None:  # one thread at a time uses it, but not always the same
             self._database = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
             self._database.execute("pragma synchronous = normal")
-        try:
-            RunLog(self._database).add(rows)
-        finally:
-            for record, *_ in batch:
-                record.forget()
+        RunLog(self._database).add(rows)
 
 
 def _packed(recorded: "Callable[[], Profile | None]") -> bytes | None:

@@ -1,14 +1,17 @@
-"""The runs that are under way, a file each in the scratch directory: what is written there no kill of the server takes.
+"""The runs that are under way, in files of the scratch directory: what is written there no kill of the server takes.
 
-A file is there from before a call is answered or begun until its run is in the database. Each line of it is a JSON
-object that adds to those before, so it is whole at any moment; the last one, once the run has ended, says how.
+A run is there from before its call is answered or begun until it is in the database. Each line of a file is a JSON
+object that adds to what those before said of the same run, so it is whole at any moment; the last one, once the run has
+ended, says how. Many runs share a file: to make and to remove one for each would cost more than all that is written.
 """
 
 import base64
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,11 +20,14 @@ from algoprof.server.state.run_log import COLUMNS, Run, kept
 FOLDER = "runs"
 """Where the files are in a scratch directory."""
 
-_KNOWN_AT_ITS_END = ("end", "error", "queue", "load", "run", "total", "stdout")
+_LARGE = 256 * 1024  # bytes of a file; later runs get another one, so that it can go
+_AT_ITS_BEGINNING = ("request_id", "algorithm_id", "version", "received_ms", "timeout", "input")
+_AT_ITS_END = ("request_id", "end", "error", "queue", "load", "run", "total", "stdout")
+_UNKNOWN = {"end": "lost", "error": "", "queue": 0.0, "load": 0.0, "run": 0.0, "total": 0.0, "stdout": ""}
 
 
 class Left(NamedTuple):
-    """What a file told of a run.
+    """What the files told of a run.
 
     Args:
         run: it; `lost` if it had not ended.
@@ -38,73 +44,144 @@ class Left(NamedTuple):
     loading: bool
 
 
-class UnderWay:
-    """One run from its request to its place in the database.
+class Journal:
+    """The files of one server, one after the other.
 
     What cannot be written, for want of memory, is left out: calls go on.
 
     Args:
         directory: where the files are.
-        run: what is known of it so far; it ends as `lost` unless `finish` says better.
-        received_ns: when its request was complete, on the monotonic clock.
     """
 
-    def __init__(self, directory: Path, run: Run, received_ns: int) -> None:
-        self._path = f"{directory}/{run.request_id}"
-        self._file: int | None = None
-        with contextlib.suppress(OSError):
-            self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
-        self._write(_told(run, COLUMNS) | {"received_ns": received_ns})
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._numbers = count()
+        self._newest: _File | None = None
+
+    def begin(self, run: Run, received_ns: int) -> "UnderWay":
+        """Note a run that begins.
+
+        Args:
+            run: what is known of it so far; it ends as `lost` unless `finish` says better.
+            received_ns: when its request was complete, on the monotonic clock.
+        """
+        if self._newest is None or self._newest.size > _LARGE:
+            self.close()
+            self._newest = _File(f"{self._directory}/{next(self._numbers)}")
+        return UnderWay(self._newest, run, received_ns)
+
+    def close(self) -> None:
+        """End the newest file: it goes once all of its runs are forgotten, and what begins now gets another one."""
+        if self._newest is not None:
+            self._newest.last()
+            self._newest = None
+
+
+class UnderWay:
+    """One run from its request to its place in the database. `Journal.begin` makes it."""
+
+    def __init__(self, file: "_File", run: Run, received_ns: int) -> None:
+        self.request_id = run.request_id
+        """The server's name for its call."""
+        self.file = file
+        """Where it is told of."""
+        file.runs += 1
+        file.write(_told(run, _AT_ITS_BEGINNING) | {"received_ns": received_ns})
 
     def load(self, queue: float) -> None:
         """It has a worker that has yet to load, after so many seconds in the queue."""
-        self._write({"queue": queue, "loading": True})
+        self.file.write({"request_id": self.request_id, "queue": queue, "loading": True})
 
     def start(self, queue: float, load: float, now_ns: int) -> None:
         """It is handed to its worker, at a time on the monotonic clock; queue and load took so many seconds."""
-        self._write({"queue": queue, "load": load, "started_ns": now_ns})
+        self.file.write({"request_id": self.request_id, "queue": queue, "load": load, "started_ns": now_ns})
 
     def finish(self, run: Run, profile: bytes | None) -> None:
         """It has ended; its profile, if it is known already, is as `run_log.packed` makes it."""
-        told = None if profile is None else base64.b64encode(profile).decode("ascii")
-        self._write(_told(run, _KNOWN_AT_ITS_END) | {"profile": told})
-        self._close()
+        told = _told(run, _AT_ITS_END)
+        if profile is not None:
+            told["profile"] = base64.b64encode(profile).decode("ascii")
+        self.file.write(told)
 
     def forget(self) -> None:
         """It is in the database, or does not belong there."""
-        self._close()
+        forget([self])
+
+
+def forget(records: "Iterable[UnderWay]") -> None:
+    """Forget runs that are in the database, or do not belong there."""
+    by_file: defaultdict[_File, list[str]] = defaultdict(list)
+    for record in records:
+        by_file[record.file].append(record.request_id)
+    for file, request_ids in by_file.items():
+        file.forget(request_ids)
+
+
+class _File:
+    """A file that is written to its end; once that has come, it goes with the last of its runs."""
+
+    def __init__(self, path: str) -> None:
+        self.runs = 0
+        self.size = 0
+        self._path = path
+        self._is_last = False
+        self._handle: int | None = None
         with contextlib.suppress(OSError):
-            os.unlink(self._path)  # noqa: PTH108  (named by text: it is on the path of every answer)
+            self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
 
-    def _write(self, told: dict[str, Any]) -> None:
-        if self._file is not None:
+    def write(self, told: dict[str, Any]) -> None:
+        """Add a line, which begins on one of its own even if there was no room for the whole of the one before."""
+        if self._handle is not None:
             with contextlib.suppress(OSError):
-                os.write(self._file, json.dumps(told).encode() + b"\n")
+                self.size += os.write(self._handle, b"\n%b\n" % json.dumps(told).encode())
 
-    def _close(self) -> None:
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
+    def forget(self, request_ids: list[str]) -> None:
+        self.runs -= len(request_ids)
+        if self.runs or not self._is_last:
+            self.write({"forgotten": request_ids})
+        self._remove_unless_needed()
+
+    def last(self) -> None:
+        """No run is added any more."""
+        self._is_last = True
+        self._remove_unless_needed()
+
+    def _remove_unless_needed(self) -> None:
+        if self._is_last and not self.runs and self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)  # noqa: PTH108  (named by text: it is on the path of answers)
 
 
-def _told(run: Run, names: Sequence[str]) -> dict[str, Any]:
+def _told(run: Run, names: Iterable[str]) -> dict[str, Any]:
     return {name: kept(run, name) for name in names}
 
 
 def left(directory: Path) -> Iterator[Left]:
-    """Yield what files tell, the oldest first; one that tells nothing was begun when the server was killed."""
-    found = [told for path in directory.glob("*") if (told := _read(path)) is not None]
+    """Yield what files tell, the oldest first; a run of which they tell too little was begun at the kill."""
+    found = [left for path in directory.glob("*") for told in _read(path) if (left := _left(told)) is not None]
     yield from sorted(found, key=lambda told: told.received_ns)
 
 
-def _read(path: Path) -> Left | None:
-    told: dict[str, Any] = {}
-    with contextlib.suppress(ValueError, TypeError):  # there was no room for the whole of a line
-        for line in path.read_bytes().split(b"\n")[:-1]:  # behind the last end of a line is nothing, or half a line
-            told |= json.loads(line)
-    if not told.keys() >= {"received_ns", *COLUMNS}:
+def _read(path: Path) -> list[dict[str, Any]]:
+    """Return what a file tells of each of its runs that are not forgotten."""
+    told: dict[str, dict[str, Any]] = {}
+    for line in path.read_bytes().split(b"\n")[:-1]:  # behind the last end of a line is nothing, or half a line
+        with contextlib.suppress(
+            ValueError, TypeError, KeyError, AttributeError
+        ):  # empty, or there was no room for the whole of it
+            one: dict[str, Any] = json.loads(line)
+            for request_id in one.get("forgotten", ()):
+                told.pop(request_id, None)
+            told.setdefault(one["request_id"], {}).update(one)
+    return list(told.values())
+
+
+def _left(told: dict[str, Any]) -> Left | None:
+    if not told.keys() >= {"received_ns", *_AT_ITS_BEGINNING}:
         return None
-    run = Run(**{name: told[name] for name in COLUMNS})
+    run = Run(**{name: told.get(name, _UNKNOWN.get(name)) for name in COLUMNS})
     profile = told.get("profile")
     return Left(
         run,

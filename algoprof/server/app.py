@@ -1,6 +1,7 @@
 """The routes assembled, behind one door that asks for the key."""
 
 import contextlib
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -42,12 +43,13 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors, sc
         scrapers: who may read the metrics.
     """
     algorithms = ("{id:uuid}", "{owner}/{name}")  # the id first: it would also match as an owner
-    routes: list[BaseRoute] = [  # calls first, as they are many
+    calls = [
         Route(f"/v1/algo/{algorithm}{version}", calling.call, methods=["POST"])
         for algorithm in algorithms
         for version in ("", "/{version}")
     ]
-    routes += [
+    routes: list[BaseRoute] = [
+        *calls,
         Route(HEALTH, management.health),
         Route(document.PATH, document.describe),
         Route(scrapes.PATH, Metrics(host), methods=["GET"]),
@@ -77,7 +79,7 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors, sc
         Route("/v1/organizations/{owner}/errors", management.errors_of_owner),
     ]
     handlers = {Refusal: _refusal, HTTPException: _no_route, Exception: _crash}
-    doors = [Middleware(_Door, callers=callers, scrapers=scrapers)]
+    doors = [Middleware(_Door, callers=callers, scrapers=scrapers, calls=calls)]
     made = Starlette(routes=routes, exception_handlers=handlers, middleware=doors)
     made.router.redirect_slashes = False  # a redirected POST becomes a GET
     made.state.host = host
@@ -88,13 +90,15 @@ def application(host: Host, data: Data, callers: Callers, visitors: Visitors, sc
 class _Door:
     """Lets requests in whose caller is known. A slash at the end of a path counts for nothing.
 
+    Calls, which are many, are answered here: what is behind would look for their route only.
     The path of a worker, which stands before those that its algorithm asks for, is taken off, and the worker noted.
     """
 
-    def __init__(self, app: ASGIApp, callers: Callers, scrapers: Scrapers) -> None:
+    def __init__(self, app: ASGIApp, callers: Callers, scrapers: Scrapers, calls: Sequence[Route]) -> None:
         self._app = app
         self._callers = callers
         self._scrapers = scrapers
+        self._calls = calls
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -116,7 +120,20 @@ class _Door:
                     await inputs.body(request)
                 await refused(refusal)(scope, receive, send)
                 return
+            for route in self._calls:
+                match, named = route.matches(scope)
+                if match is Match.FULL:
+                    scope.update(named)
+                    await (await _answered(request))(scope, receive, send)
+                    return
         await self._app(scope, receive, send)
+
+
+async def _answered(request: Request) -> Response:
+    try:
+        return await calling.call(request)
+    except Refusal as refusal:
+        return refused(refusal)
 
 
 async def _refusal(_: Request, refusal: Exception) -> Response:

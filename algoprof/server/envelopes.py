@@ -65,10 +65,7 @@ class Json(Response):
 
     def render(self, content: object) -> bytes:
         """Return the content as compact JSON."""
-        try:
-            return _COMPACT.encode(content).encode()
-        except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
-            return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+        return _compact(content)
 
 
 class Whole(Response):
@@ -99,7 +96,14 @@ class Whole(Response):
         await send({"type": "http.response.body"})
 
 
-_COMPACT = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+_COMPACT = json.JSONEncoder(allow_nan=False, ensure_ascii=False, check_circular=False, separators=(",", ":"))
+
+
+def _compact(content: object) -> bytes:
+    try:
+        return _COMPACT.encode(content).encode()
+    except UnicodeEncodeError:  # a lone surrogate, which only an escape can carry
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def refused(refusal: Refusal) -> Json:
@@ -133,7 +137,7 @@ def succeeded(request_id: str, encoded: bytes | memoryview, metadata: dict[str, 
         metadata: with `duration`.
     """
     rest = {"metadata": {**metadata, "request_id": request_id}, "request_id": request_id}
-    return Whole((b'{"result":', encoded, b",", bytes(Json(rest).body)[1:]), Json.media_type)
+    return Whole((b'{"result":', encoded, b",", _compact(rest)[1:]), Json.media_type)
 
 
 def failed(request_id: str, error: dict[str, str], metadata: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Coroutine
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -208,8 +209,12 @@ def _line(algorithm: Algorithm, version: str, job: Job, outcome: Outcome) -> str
     """Return a call in one line of a log."""
     word = outcome.end if outcome.reply is None else "failed" if outcome.reply.error else "ok"
     took = time.monotonic() - job.received
-    now = datetime.now().astimezone().isoformat(timespec="seconds")
-    return f"{now} {algorithm.path}/{version} {word} in {took:.3f} s of {job.timeout:g} s"
+    return f"{_clock(int(time.time()))} {algorithm.path}/{version} {word} in {took:.3f} s of {job.timeout:g} s"
+
+
+@lru_cache(maxsize=1)
+def _clock(second: int) -> str:
+    return datetime.fromtimestamp(second).astimezone().isoformat()
 
 
 def _error(job: Job, outcome: Outcome) -> dict[str, str] | None:

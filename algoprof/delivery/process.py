@@ -284,7 +284,7 @@ def _running() -> Pipeline | None:
     state = _state
     if state.pipeline is not None or state.is_shut_down:
         return state.pipeline
-    if not os.environ.get("ALGOPROF_EXPORTERS") and "algoprof.settings" not in sys.modules:
+    if "algoprof.settings" not in sys.modules and not os.environ.get("ALGOPROF_EXPORTERS"):
         return None
     from algoprof import settings  # noqa: PLC0415  (only who has something to configure pays for it)
 

@@ -5,7 +5,6 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -130,8 +129,8 @@ def begun(tmp_path, run, received_ns=0) -> UnderWay:
 
 def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, store, run):
     begun(tmp_path, run)
-    begun(tmp_path, replace(run, request_id="req-1"), 10**9).load(0.5)
-    running = begun(tmp_path, replace(run, request_id="req-2"), 2 * 10**9)
+    begun(tmp_path, run._replace(request_id="req-1"), 10**9).load(0.5)
+    running = begun(tmp_path, run._replace(request_id="req-2"), 2 * 10**9)
     running.load(0.125)
     running.start(0.25, 0.5, 3 * 10**9)
     assert recover(tmp_path, store, 5 * 10**9) == 3
@@ -150,9 +149,9 @@ def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, store, run):
 
 
 def test_a_run_that_has_ended_is_kept_once_as_it_ended(tmp_path, store, run):
-    begun(tmp_path, run).finish(replace(run, end="ok", stdout="\ud800"), None)
-    written = begun(tmp_path, replace(run, request_id="req-1"))
-    written.finish(replace(run, request_id="req-1", end="failed"), None)
+    begun(tmp_path, run).finish(run._replace(end="ok", stdout="\ud800"), None)
+    written = begun(tmp_path, run._replace(request_id="req-1"))
+    written.finish(run._replace(request_id="req-1", end="failed"), None)
     written.forget()
     for _ in range(2):  # it may be killed again before the directory is removed
         assert recover(tmp_path, store) == 0
@@ -160,7 +159,7 @@ def test_a_run_that_has_ended_is_kept_once_as_it_ended(tmp_path, store, run):
 
 
 def test_a_run_of_an_algorithm_that_the_database_does_not_know_is_left_out(tmp_path, store, run):
-    begun(tmp_path, replace(run, algorithm_id="unknown"))
+    begun(tmp_path, run._replace(algorithm_id="unknown"))
     assert recover(tmp_path, store) == 0
 
 
@@ -170,12 +169,12 @@ def test_a_file_that_is_cut_off_or_damaged_breaks_nothing(tmp_path_factory, nois
     run = Run("", "1.0.0", "req-0", 0, "lost", "", 0.0, 0.0, 0.0, 0.0, 10.0, "1", "")
     record = Journal(folder).begin(run, 0)
     record.load(0.5)
-    record.finish(replace(run, end="ok", queue=0.5), None)
+    record.finish(run._replace(end="ok", queue=0.5), None)
     (path,) = folder.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[:length] + noise)
     for found in under_way.left(folder):
-        assert found.run in (run, replace(run, queue=0.5), replace(run, end="ok", queue=0.5)) or noise
+        assert found.run in (run, run._replace(queue=0.5), run._replace(end="ok", queue=0.5)) or noise
 
 
 def test_a_line_that_there_was_no_room_for_spoils_no_other(folder, run):
@@ -184,14 +183,14 @@ def test_a_line_that_there_was_no_room_for_spoils_no_other(folder, run):
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes() + b'\n{"request_id": "req-1", "inp')
     first.load(0.5)
-    assert [(found.run, found.loading) for found in under_way.left(folder)] == [(replace(run, queue=0.5), True)]
+    assert [(found.run, found.loading) for found in under_way.left(folder)] == [(run._replace(queue=0.5), True)]
 
 
 def test_a_file_goes_with_the_last_of_its_runs_and_later_runs_have_another(folder, run):
     journal = Journal(folder)
     slow = journal.begin(run, 0)
     for number in range(1, 1000):
-        one = replace(run, request_id=f"req-{number}", input="x" * 2000)
+        one = run._replace(request_id=f"req-{number}", input="x" * 2000)
         record = journal.begin(one, number)
         record.finish(one, None)
         record.forget()

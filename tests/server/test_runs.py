@@ -4,7 +4,6 @@ import asyncio
 import resource
 import sqlite3
 import zlib
-from dataclasses import replace
 
 import pytest
 
@@ -32,7 +31,7 @@ def run(store) -> Run:
 
 
 def numbered(run: Run, count: int) -> list[tuple[Run, bytes | None]]:
-    return [(replace(run, request_id=f"req-{number}"), None) for number in range(count)]
+    return [(run._replace(request_id=f"req-{number}"), None) for number in range(count)]
 
 
 def test_a_run_comes_back_with_its_profile(store, run):
@@ -45,14 +44,14 @@ def test_a_run_comes_back_with_its_profile(store, run):
 def test_the_newest_are_kept(store, run, monkeypatch):
     monkeypatch.setattr(run_log, "KEPT", 3)
     store.runs.add(numbered(run, 4))
-    store.runs.add([(replace(run, request_id="req-4"), None)])
+    store.runs.add([(run._replace(request_id="req-4"), None)])
     assert [kept.request_id for kept in store.runs.newest(10)] == ["req-4", "req-3", "req-2"]
     assert [kept.request_id for kept in store.runs.newest(1, run.algorithm_id)] == ["req-4"]
     assert store.runs.newest(10, "another") == []
 
 
 def test_texts_are_bounded_and_can_be_stored(store, run):
-    store.runs.add([(replace(run, input="\ud800" * 9999, error="e" * 9999, stdout="a" + "z" * 8000), None)])
+    store.runs.add([(run._replace(input="\ud800" * 9999, error="e" * 9999, stdout="a" + "z" * 8000), None)])
     kept = store.runs.find("req-0")
     assert (len(kept.input), len(kept.error), kept.stdout) == (500, 4000, "z" * 8000)
 

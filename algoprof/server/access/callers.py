@@ -3,8 +3,7 @@
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from algoprof.server.access import keys
 from algoprof.server.access.keyring import OWN, Keyring
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
     from algoprof.server.access.tokens import Issuer
     from algoprof.server.routes.insights import Insights
 
+_WORKERS = "/worker/"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """On whose behalf a request is answered.
 
     Args:
@@ -104,6 +103,8 @@ class Callers:
 
     def below(self, path: str) -> "Admitted | None":
         """Return the worker whose path another one begins with; None for any other path."""
+        if not path.startswith(_WORKERS):
+            return None
         return self._by_path.get(keys.digest("/".join(path.split("/", 3)[:3])))
 
     def dismiss(self, admitted: "Admitted") -> None:
@@ -123,7 +124,7 @@ class Admitted:
         self._callers = callers
         self.key = keys.make()
         """What it shows."""
-        self.path = f"/worker/{secrets.token_urlsafe(16)}"
+        self.path = f"{_WORKERS}{secrets.token_urlsafe(16)}"
         """Begins the paths that its algorithm asks for: the official client reports insights without a key."""
         self.caller = Caller(rights=ALGORITHM)
         """Who it is."""

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from algoprof import control
 from algoprof.profiles.hosting import WorkerEnd
@@ -34,8 +34,7 @@ End = Literal["reply", "timeout", "exited", "stopped"]
 _EXITED: WorkerEnd = "exited"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
+class Job(NamedTuple):
     """One request as a worker gets it.
 
     Args:

@@ -1,8 +1,7 @@
 """A call that the server answered, as exporters take it."""
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from algoprof.profiles.calls import Call, Outcome
 from algoprof.server.envelopes import Refusal
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
 _LONGEST_MESSAGE = 4_000
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What is known of a call before it is let in.
 
     Args:

@@ -1,13 +1,12 @@
 """The trace that a call joins, and the span of it that the server sends, if it sends any."""
 
 import secrets
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from algoprof import delivery
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """Where a call stands among others.
 
     Args:

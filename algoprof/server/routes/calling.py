@@ -7,7 +7,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -176,8 +175,7 @@ def _begun(algorithm: Algorithm, version: str, content: bytes, received: float, 
 def _ended(run: Run, job: Job, outcome: Outcome, error: dict[str, str] | None) -> Run:
     """Return a call that has ended as it is kept."""
     told = [error["message"], error.get("stacktrace", "")] if error else []
-    return replace(
-        run,
+    return run._replace(
         end=("failed" if error else "ok") if outcome.end == "reply" else _ENDS[outcome.end],
         error="\n".join(filter(None, told)),
         queue=outcome.queue,

@@ -1,6 +1,5 @@
 """What a server that was killed had answered or begun, put into the database by the next one."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +73,7 @@ def _lost(left: Left, profile: "Profile | None", died_ns: int, how: str) -> Left
         else []
     )
     error = "\n".join([f"the server {how} {stage}", *opened])
-    return left._replace(run=replace(run, run=ran, total=total, error=error))
+    return left._replace(run=run._replace(run=ran, total=total, error=error))
 
 
 def _number(file: Path) -> int | None:

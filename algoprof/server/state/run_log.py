@@ -4,8 +4,7 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from algoprof.profiles.codec import from_json, to_json
 
@@ -41,11 +40,10 @@ create index if not exists run_of on run (algorithm_id, number);
 
 _MOST_PROFILE = 64 * 1024  # bytes, packed: a thousand of them stay below 64 MiB
 _MOST_UNPACKED = 16 * 1024 * 1024
-_MOST = {"input": 500, "error": 4000, "stdout": 8000}  # characters
+_MOST_INPUT, _MOST_ERROR, _MOST_STDOUT = 500, 4000, 8000  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(NamedTuple):
     """One call as it is kept, without its profile.
 
     Args:
@@ -84,7 +82,7 @@ class Run:
         return (self.queue + self.load + self.run) / self.timeout if self.timeout else 0.0
 
 
-COLUMNS = tuple(field.name for field in fields(Run))
+COLUMNS = Run._fields
 """The fields of a run."""
 
 
@@ -101,7 +99,7 @@ class RunLog:
     def add(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Keep runs, each with what `packed` made of its profile, all or none, and forget the oldest."""
         names, marks = ", ".join(COLUMNS), ", ".join("?" * (len(COLUMNS) + 1))
-        rows = [(*(kept(run, name) for name in COLUMNS), profile) for run, profile in runs]
+        rows = [(*kept(run), profile) for run, profile in runs]
         self._database.execute("begin immediate")
         try:
             self._database.executemany(f"insert into run ({names}, profile) values ({marks})", rows)  # noqa: S608
@@ -150,10 +148,14 @@ def _unpacked(data: bytes) -> "Profile | None":
         return None
 
 
-def kept(run: Run, name: str) -> object:
-    """Return a field of a run as it is kept: no longer than is shown, no lone surrogate, which SQLite refuses."""
-    value = getattr(run, name)
-    if name in _MOST:
-        value = value[-_MOST[name] :] if name == "stdout" else value[: _MOST[name]]
-        return value.encode("utf-8", "replace").decode()
-    return value
+def kept(run: Run) -> Run:
+    """Return a run as it is kept: its texts no longer than is shown, without lone surrogates, which SQLite refuses."""
+    return run._replace(
+        input=_sound(run.input[:_MOST_INPUT]),
+        error=_sound(run.error[:_MOST_ERROR]),
+        stdout=_sound(run.stdout[-_MOST_STDOUT:]),
+    )
+
+
+def _sound(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()

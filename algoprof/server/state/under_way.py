@@ -155,7 +155,8 @@ class _File:
 
 
 def _told(run: Run, names: Iterable[str]) -> dict[str, Any]:
-    return {name: kept(run, name) for name in names}
+    shortened = kept(run)
+    return {name: getattr(shortened, name) for name in names}
 
 
 def left(directory: Path) -> Iterator[Left]:

@@ -12,6 +12,7 @@ from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -48,7 +49,7 @@ async def call(request: Request) -> Response:
     selector = request.path_params.get("version", "")
     algorithm = host.callable(algorithm_name(request), selector)
     permissions.require_call(request, algorithm.path)
-    options = inputs.options(request.query_params)
+    options = _options(request.scope["query_string"])
     headers = request.headers
     line = inputs.line(headers.get("content-type", ""), headers.get("content-encoding", ""), content)
     size, content = len(content), content[:_SHOWN]  # the rest may be many megabytes
@@ -84,6 +85,11 @@ async def call(request: Request) -> Response:
         return Json({"async": True, "request_id": job.request_id})
     outcome, error = await performing
     return _answer(job, outcome, error, options, by_status=host.failures_by_status)
+
+
+@lru_cache(maxsize=64)
+def _options(query: bytes) -> inputs.Options:
+    return inputs.options(QueryParams(query))
 
 
 def algorithm_name(request: Request) -> str:

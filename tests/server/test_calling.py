@@ -97,8 +97,9 @@ def test_ten_mebibytes_go_in_and_come_out(server):
 
 def test_a_result_that_is_too_large_is_refused_and_the_worker_lives(server):
     pid = server.call(PLAIN, {"do": "state"})["result"]["pid"]
-    answer = server.call(PLAIN, {"do": "large", "mebibytes": 25})
-    assert answer["error"]["error_type"] == "TooLargeError"
+    for mebibytes in (16, 25):
+        answer = server.call(PLAIN, {"do": "large", "mebibytes": mebibytes})
+        assert answer["error"]["error_type"] == "TooLargeError"
     assert server.call(PLAIN, {"do": "state"})["result"]["pid"] == pid
 
 

@@ -68,6 +68,11 @@ def parse(raw: bytes | bytearray) -> Reply:
     >>> parse(b'{"result": NaN, "metadata": {"content_type": "json"}}').error["message"]
     'JSON error - NaN is not JSON'
     """
+    reply = _read(raw)
+    return reply if _size(reply) <= MAX_REPLY else TOO_LARGE
+
+
+def _read(raw: bytes | bytearray) -> Reply:
     usual = _RESULT.fullmatch(raw)
     if usual is not None:
         encoded, content_type = memoryview(raw)[slice(*usual.span(1))], usual[2].decode()
@@ -88,6 +93,13 @@ def parse(raw: bytes | bytearray) -> Reply:
             return Reply(json.dumps(result).encode())
         case _:
             return _garbage("the reply has neither a result with its content type nor an error with its message")
+
+
+def _size(reply: Reply) -> int:
+    """Bytes of a result that count towards the limit; of a binary one, those that the algorithm returned."""
+    if reply.content_type == "binary":
+        return len(reply.encoded) // 4 * 3
+    return len(reply.encoded)
 
 
 def _is_result(encoded: memoryview, content_type: str) -> bool:

@@ -1,7 +1,9 @@
 """The server's small parts, each by itself: replies, versions, keys, snapshots, store."""
 
 import os
+import shutil
 import subprocess
+import threading
 from itertools import pairwise
 
 import pytest
@@ -115,6 +117,27 @@ def test_a_snapshot_is_of_the_content_and_stays(project, tmp_path):
     assert (first.path / "a.py").read_text() == "1"
     assert len(first.content) == 40
     assert first.commit == first.content
+
+
+def test_files_that_go_while_a_snapshot_is_taken_do_not_refuse_it(project, tmp_path):
+    directory = project("busy", {"a.py": "1"})
+    done = threading.Event()
+
+    def come_and_go():
+        while not done.is_set():
+            (directory / "passing").mkdir()
+            for number in range(50):
+                (directory / "passing" / f"{number}.swp").write_text("x")
+            shutil.rmtree(directory / "passing")
+
+    passing = threading.Thread(target=come_and_go)
+    passing.start()
+    try:
+        taken = [snapshots.take(directory, tmp_path / "copies") for _ in range(20)]
+    finally:
+        done.set()
+        passing.join()
+    assert all((snapshot.path / "a.py").read_text() == "1" for snapshot in taken)
 
 
 def test_a_snapshot_is_named_for_its_commit_where_it_equals_one(project, tmp_path):

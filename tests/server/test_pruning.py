@@ -88,7 +88,7 @@ def test_what_was_asked_for_and_what_is_in_use_and_new_is_kept(kept, tmp_path):
     told = serving.get("/v1/algorithms/local/live/versions/1.0.0").json()
     assert told["version_info"]["semantic_version"] == "1.0.0"
     assert len(kept.names("wheels")) == 1
-    assert "removed 1 snapshots and environments of old builds" in serving.said
+    assert "removed 1 snapshot or environment of old builds" in serving.said
     assert not (serving.data / "removed").exists()
 
 

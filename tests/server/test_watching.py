@@ -65,6 +65,10 @@ def test_what_is_saved_is_served_and_what_fails_changes_nothing(watched):
     assert serving.call("local/live")["result"] == "first"
     environments = [path for path in (serving.data / "environments").iterdir() if path.is_dir()]
     assert len(environments) == 1  # that of the build that failed is gone
+    aside = directory.rename(watched.root / "aside")
+    watched.until(f"not built: {directory}: is no folder any more")
+    aside.rename(directory)
+    save(VERSION.format("back"), "serving local/live version 1.0.3")
 
 
 def test_a_call_ends_on_the_version_that_it_began_on(watched, tmp_path):

@@ -106,7 +106,8 @@ class Builder:
                 pruning.set_aside(self._data, pruning.WHEELS, {self._wheel})
             await asyncio.to_thread(pruning.empty, self._data)
         if removed:
-            self._say(f"removed {removed} snapshots and environments of old builds")
+            what = "snapshot or environment" if removed == 1 else "snapshots and environments"
+            self._say(f"removed {removed} {what} of old builds")
 
     def has(self, build: Build) -> bool:
         """Whether a build's files are there, so that a worker can run it."""

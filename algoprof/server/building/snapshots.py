@@ -39,6 +39,8 @@ class Snapshot:
 def take(project: Path, directory: Path) -> Snapshot:
     """Copy a project below a directory, unless an equal copy is there.
 
+    Files that go while it is read, such as an editor's, are no part of it.
+
     Raises:
         ProjectError: if it is too large, holds a file that cannot be read, or there is no room for a copy.
     """
@@ -75,14 +77,22 @@ def looks(project: Path) -> str:
 def _files(project: Path) -> list[Path]:
     found: list[Path] = []
     size = 0
-    for folder, folders, names in os.walk(project, onerror=_raise):
+
+    def tell(error: OSError) -> None:
+        if not _gone(error, project):
+            raise error
+
+    for folder, folders, names in os.walk(project, onerror=tell):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         links = [name for name in folders if Path(folder, name).is_symlink()]
         for name in sorted([*names, *links]):
             path = Path(folder, name)
             if path.suffix == ".pyc" or not (path.is_file() or path.is_symlink()) or not path.exists():
                 continue  # no fifo, no socket, no dangling link
-            size += path.stat().st_size
+            try:
+                size += path.stat().st_size
+            except FileNotFoundError:
+                continue  # it has just gone
             found.append(path)
             if len(found) > MAX_FILES or size > MAX_BYTES:
                 limit = f"{MAX_FILES} files" if len(found) > MAX_FILES else f"{MAX_BYTES // 1024**3} GiB"
@@ -90,8 +100,9 @@ def _files(project: Path) -> list[Path]:
     return found
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _gone(error: OSError, project: Path) -> bool:
+    """Whether this came of a file or folder that went while a project, which is still there, was read."""
+    return isinstance(error, FileNotFoundError) and project.is_dir()
 
 
 def digest(project: Path) -> str:
@@ -103,13 +114,23 @@ def digest(project: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in _files(project):
-        digest.update(f"{path.relative_to(project)}\0{path.stat().st_mode & 0o100}\0".encode(errors="surrogateescape"))
-        if path.is_dir():
-            digest.update(os.fsencode(path.resolve()))
-        else:
-            with path.open("rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        try:
+            runs = path.stat().st_mode & 0o100
+            held = _held(path)
+        except OSError as error:
+            if _gone(error, project):
+                continue
+            raise
+        digest.update(f"{path.relative_to(project)}\0{runs}\0".encode(errors="surrogateescape"))
+        digest.update(held)
     return digest.hexdigest()[:40]
+
+
+def _held(path: Path) -> bytes:
+    if path.is_dir():
+        return os.fsencode(path.resolve())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _copy(project: Path, directory: Path) -> str:
@@ -123,11 +144,20 @@ def _copy(project: Path, directory: Path) -> str:
             if path.is_dir():
                 target.symlink_to(path.resolve())
             else:
-                shutil.copy2(path, target)
+                _copy_file(path, target, project)
         content = digest(copy)  # of the copy: a file may have changed meanwhile
         if not (directory / content).exists():
             copy.rename(directory / content)
     return content
+
+
+def _copy_file(path: Path, target: Path, project: Path) -> None:
+    try:
+        shutil.copy2(path, target)
+    except OSError as error:
+        if not _gone(error, project):
+            raise
+        target.unlink(missing_ok=True)
 
 
 def _commit(project: Path) -> str:

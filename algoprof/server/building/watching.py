@@ -56,7 +56,7 @@ async def _follow(directory: Path, look: _Look, host: Host, say: Callable[[str],
     while True:
         look = await _changed(directory, look)
         try:
-            content = await asyncio.to_thread(snapshots.digest, directory)
+            content = await asyncio.to_thread(_content, directory)
             if content == tried:
                 continue  # touched, or changed and changed back
             tried = content
@@ -68,6 +68,12 @@ async def _follow(directory: Path, look: _Look, host: Host, say: Callable[[str],
             say(f"still serving {', '.join(served)}" if served else f"nothing is served from {directory} yet")
         else:
             say(f"serving {project.algorithm} version {version.semantic}")
+
+
+def _content(directory: Path) -> str:
+    if not directory.is_dir():
+        raise ProjectError(directory, "is no folder any more; put it back, and it is built anew")
+    return snapshots.digest(directory)
 
 
 async def _changed(directory: Path, before: _Look) -> _Look:

@@ -66,6 +66,7 @@ def test_the_content_type_says_what_the_algorithm_gets(server, content_type, bod
         ({"Content-Type": "application/json"}, b"{", 400, "not JSON"),
         ({"Content-Type": "application/json"}, b'{"a": NaN}', 400, "NaN"),
         ({"Content-Type": "application/json"}, b"", 400, "not JSON"),
+        ({"Content-Type": "application/json"}, b"\xef\xbb\xbf1", 400, "byte order mark"),
         ({"Content-Type": "application/json"}, b"[" * 100_000, 400, "nested too deeply"),
         ({"Content-Type": "application/json"}, b'"\xff"', 400, "not UTF-8"),
         ({"Content-Type": "text/plain"}, b"\xff", 400, "not UTF-8"),

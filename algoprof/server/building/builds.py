@@ -312,7 +312,7 @@ def _why(log: str) -> str:
     """Return why a build failed and what to try first, ready to be put behind a reason."""
     found = diagnose(log, status="failed")
     if found.reason in (Reason.unknown, Reason.command_failed):
-        return f"{found.evidence[0] if found.evidence else 'it said nothing'}; correct it and serve again"
+        return f"{found.evidence[0] if found.evidence else 'it said nothing'}; correct it and build again"
     return "; ".join((found.sentence, *found.advice[:1]))
 
 

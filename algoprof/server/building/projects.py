@@ -140,7 +140,7 @@ def _names_bound(file: Path) -> _Names:
         tree = ast.parse(file.read_bytes(), filename=str(file))
     except SyntaxError as error:
         where = f"line {error.lineno}: " if error.lineno else ""
-        raise ProjectError(file, f"{where}{error.msg}; correct it and serve again") from None
+        raise ProjectError(file, f"{where}{error.msg}; correct it and build again") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise ProjectError(file, f"is not readable as Python ({error or type(error).__name__})") from None
     bound: set[str] = set()

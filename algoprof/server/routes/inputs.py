@@ -157,6 +157,9 @@ def line(content_type: str, content_encoding: str, content: bytes) -> bytes:
 def _json(content: bytes) -> bytes:
     """Check that it is JSON and return it on one line; it is not written anew, so no number loses a digit."""
     text = _utf8(content)
+    if text.startswith("\ufeff"):
+        reason = "the input begins with a byte order mark, which JSON does not have; send UTF-8 without it"
+        raise Refusal(400, envelopes.INVALID_JSON, reason)
     try:
         strict_json.check(text)
     except RecursionError:

@@ -40,7 +40,8 @@ command.add_command(bisect)
 def list_builds(algorithm: str, limit: int, where: Where, as_json: bool) -> None:
     """List builds: id, status, when it began, how long it took, the version published, the commit."""
     with source(algorithm, where) as asked:
-        builds = asked.builds(limit)
+        builds = asked.builds(limit + 1)
+    builds, more = builds[:limit], len(builds) > limit
     if as_json:
         click.echo(in_json([build.resource for build in builds], indent=2))
         return
@@ -56,6 +57,8 @@ def list_builds(algorithm: str, limit: int, where: Where, as_json: bool) -> None
             build.commit[:10] or "-",
         )
         click.echo(printable("  ".join(columns)))
+    if more:
+        click.echo("there are older ones: --limit shows more", err=True)
 
 
 @command.command(

@@ -33,7 +33,8 @@ def command() -> None:
 def list_versions(*, algorithm: str, limit: int, published: bool | None, where: Where, as_json: bool) -> None:
     """List versions: the number, the commit, when it was built, whether that succeeded."""
     with _asked(algorithm, where) as algo:
-        found = list(islice(algo.versions(min(limit, 50), published=published), limit))
+        found = list(islice(algo.versions(min(limit + 1, 50), published=published), limit + 1))
+    found, more = found[:limit], len(found) > limit
     if as_json:
         click.echo(in_json([version.resource for version in found], indent=2))
         return
@@ -44,6 +45,8 @@ def list_versions(*, algorithm: str, limit: int, published: bool | None, where: 
         how = {True: "succeeded", False: "failed", None: "-"}[version.successful]
         columns = f"{version.semantic_version or 'unpublished':11}", version.git_hash[:10] or "-", f"{began!s:24}", how
         click.echo(printable("  ".join(columns)))
+    if more:
+        click.echo("there are older ones: --limit shows more", err=True)
 
 
 @command.command(

@@ -87,7 +87,7 @@ def test_pin_writes_what_was_installed(builds, tmp_path):
     assert "names no package that was installed" in empty.stderr
 
 
-def test_versions_are_listed_read_and_published(versions, serve, project):
+def test_versions_are_listed_read_and_published(versions, builds, serve, project):
     listed = versions("list", "demo/Adk")
     assert listed.stdout.split()[0] == "1.0.0", listed.stderr
     as_json = json.loads(versions("list", "demo/Adk", "--published", "--json").stdout)
@@ -101,6 +101,12 @@ def test_versions_are_listed_read_and_published(versions, serve, project):
     project("next", {"main.py": "def apply(input): return 2\n"})
     done = versions("publish", "local/next", "--minor", "--compile", "--data-dir", serving.data, **here)
     assert (done.returncode, done.stdout) == (0, "1.1.0\n"), done.stderr
+    newest = versions("list", "local/next", "--limit", "1", "--data-dir", serving.data, **here)
+    assert (newest.stdout.split()[0], newest.stderr) == ("1.1.0", "there are older ones: --limit shows more\n")
+    assert versions("list", "local/next", "--limit", "2", "--data-dir", serving.data, **here).stderr == ""
+    assert (
+        "--limit shows more" in builds("list", "local/next", "--limit", "1", "--data-dir", serving.data, **here).stderr
+    )
 
 
 SLOW_BACKEND = """

@@ -19,7 +19,7 @@ from algoprof.server.scratch import Scratch
 from algoprof.server.state import recovery, under_way
 from algoprof.server.state.run_log import Run
 from algoprof.server.state.store import Store
-from algoprof.server.state.under_way import Journal, UnderWay
+from algoprof.server.state.under_way import Journal
 
 
 @pytest.fixture
@@ -39,6 +39,11 @@ def folder(tmp_path) -> Path:
     made = tmp_path / under_way.FOLDER
     made.mkdir()
     return made
+
+
+@pytest.fixture
+def journal(folder) -> Journal:
+    return Journal(folder)
 
 
 def left_by(data: Path) -> Path:
@@ -121,16 +126,10 @@ def recover(tmp_path, store, died_ns=None):
     return recovery.recover(tmp_path, store)
 
 
-def begun(tmp_path, run, received_ns=0) -> UnderWay:
-    folder = tmp_path / under_way.FOLDER
-    folder.mkdir(exist_ok=True)
-    return Journal(folder).begin(run, received_ns)
-
-
-def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, store, run):
-    begun(tmp_path, run)
-    begun(tmp_path, run._replace(request_id="req-1"), 10**9).load(0.5)
-    running = begun(tmp_path, run._replace(request_id="req-2"), 2 * 10**9)
+def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, journal, store, run):
+    journal.begin(run, 0)
+    journal.begin(run._replace(request_id="req-1"), 10**9).load(0.5)
+    running = journal.begin(run._replace(request_id="req-2"), 2 * 10**9)
     running.load(0.125)
     running.start(0.25, 0.5, 3 * 10**9)
     assert recover(tmp_path, store, 5 * 10**9) == 3
@@ -148,9 +147,9 @@ def test_a_run_is_kept_as_far_as_it_had_got(tmp_path, store, run):
     assert {failure.error_type for failure in store.errors(store.algorithm("demo", "Hello"))} == {"SystemError"}
 
 
-def test_a_run_that_has_ended_is_kept_once_as_it_ended(tmp_path, store, run):
-    begun(tmp_path, run).finish(run._replace(end="ok", stdout="\ud800"), None)
-    written = begun(tmp_path, run._replace(request_id="req-1"))
+def test_a_run_that_has_ended_is_kept_once_as_it_ended(tmp_path, journal, store, run):
+    journal.begin(run, 0).finish(run._replace(end="ok", stdout="\ud800"), None)
+    written = journal.begin(run._replace(request_id="req-1"), 1)
     written.finish(run._replace(request_id="req-1", end="failed"), None)
     written.forget()
     for _ in range(2):  # it may be killed again before the directory is removed
@@ -158,8 +157,8 @@ def test_a_run_that_has_ended_is_kept_once_as_it_ended(tmp_path, store, run):
         assert [(one.request_id, one.end) for one in store.runs.newest(10)] == [("req-0", "ok")]
 
 
-def test_a_run_of_an_algorithm_that_the_database_does_not_know_is_left_out(tmp_path, store, run):
-    begun(tmp_path, run._replace(algorithm_id="unknown"))
+def test_a_run_of_an_algorithm_that_the_database_does_not_know_is_left_out(tmp_path, journal, store, run):
+    journal.begin(run._replace(algorithm_id="unknown"), 0)
     assert recover(tmp_path, store) == 0
 
 
@@ -177,8 +176,7 @@ def test_a_file_that_is_cut_off_or_damaged_breaks_nothing(tmp_path_factory, nois
         assert found.run in (run, run._replace(queue=0.5), run._replace(end="ok", queue=0.5)) or noise
 
 
-def test_a_line_that_there_was_no_room_for_spoils_no_other(folder, run):
-    journal = Journal(folder)
+def test_a_line_that_there_was_no_room_for_spoils_no_other(folder, journal, run):
     first = journal.begin(run, 0)
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes() + b'\n{"request_id": "req-1", "inp')
@@ -186,8 +184,7 @@ def test_a_line_that_there_was_no_room_for_spoils_no_other(folder, run):
     assert [(found.run, found.loading) for found in under_way.left(folder)] == [(run._replace(queue=0.5), True)]
 
 
-def test_a_file_goes_with_the_last_of_its_runs_and_later_runs_have_another(folder, run):
-    journal = Journal(folder)
+def test_a_file_goes_with_the_last_of_its_runs_and_later_runs_have_another(folder, journal, run):
     slow = journal.begin(run, 0)
     for number in range(1, 1000):
         one = run._replace(request_id=f"req-{number}", input="x" * 2000)
@@ -197,8 +194,6 @@ def test_a_file_goes_with_the_last_of_its_runs_and_later_runs_have_another(folde
         assert len(list(folder.iterdir())) <= 2
     assert [found.run for found in under_way.left(folder)] == [run]
     slow.forget()
-    assert len(list(folder.iterdir())) == 1
-    journal.close()
     assert list(folder.iterdir()) == []
 
 

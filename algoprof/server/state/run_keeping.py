@@ -100,7 +100,6 @@ class Keeper:
         self._at_once.set()
         if self._task is not None and (await asyncio.wait({self._task}, timeout=_PATIENCE))[1]:
             return  # a thread still uses the connection, which ends with the process
-        self._journal.close()
         if self._database is not None:
             self._database.close()
             self._database = None

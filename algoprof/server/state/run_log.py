@@ -16,6 +16,8 @@ RunEnd = Literal["ok", "failed", "timeout", "exited", "lost"]
 
 KEPT = 1000
 """Runs, of all algorithms together."""
+MOST_ERROR, MOST_STDOUT = 4000, 8000
+"""Characters of a run's error and of what it printed, of which the end is kept."""
 
 SCHEMA = """
 create table if not exists run (
@@ -40,7 +42,7 @@ create index if not exists run_of on run (algorithm_id, number);
 
 _MOST_PROFILE = 64 * 1024  # bytes, packed: a thousand of them stay below 64 MiB
 _MOST_UNPACKED = 16 * 1024 * 1024
-_MOST_INPUT, _MOST_ERROR, _MOST_STDOUT = 500, 4000, 8000  # characters
+_MOST_INPUT = 500  # characters
 
 
 class Run(NamedTuple):
@@ -99,7 +101,7 @@ class RunLog:
     def add(self, runs: Sequence[tuple[Run, bytes | None]]) -> None:
         """Keep runs, each with what `packed` made of its profile, all or none, and forget the oldest."""
         names, marks = ", ".join(COLUMNS), ", ".join("?" * (len(COLUMNS) + 1))
-        rows = [(*kept(run), profile) for run, profile in runs]
+        rows = [(*_kept(run), profile) for run, profile in runs]
         self._database.execute("begin immediate")
         try:
             self._database.executemany(f"insert into run ({names}, profile) values ({marks})", rows)  # noqa: S608
@@ -148,12 +150,12 @@ def _unpacked(data: bytes) -> "Profile | None":
         return None
 
 
-def kept(run: Run) -> Run:
+def _kept(run: Run) -> Run:
     """Return a run as it is kept: its texts no longer than is shown, without lone surrogates, which SQLite refuses."""
     return run._replace(
         input=_sound(run.input[:_MOST_INPUT]),
-        error=_sound(run.error[:_MOST_ERROR]),
-        stdout=_sound(run.stdout[-_MOST_STDOUT:]),
+        error=_sound(run.error[:MOST_ERROR]),
+        stdout=_sound(run.stdout[-MOST_STDOUT:]),
     )
 
 

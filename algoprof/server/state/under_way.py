@@ -15,14 +15,14 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from algoprof.server.state.run_log import COLUMNS, Run, kept
+from algoprof.server.state.run_log import COLUMNS, MOST_ERROR, MOST_STDOUT, Run
 
 FOLDER = "runs"
 """Where the files are in a scratch directory."""
 
 _LARGE = 256 * 1024  # bytes of a file; later runs get another one, so that it can go
 _AT_ITS_BEGINNING = ("request_id", "algorithm_id", "version", "received_ms", "timeout", "input")
-_AT_ITS_END = ("request_id", "end", "error", "queue", "load", "run", "total", "stdout")
+_AT_ITS_END = ("request_id", "end", "queue", "load", "run", "total")
 _UNKNOWN = {"end": "lost", "error": "", "queue": 0.0, "load": 0.0, "run": 0.0, "total": 0.0, "stdout": ""}
 
 
@@ -65,16 +65,9 @@ class Journal:
             run: what is known of it so far; it ends as `lost` unless `finish` says better.
             received_ns: when its request was complete, on the monotonic clock.
         """
-        if self._newest is None or self._newest.size > _LARGE:
-            self.close()
+        if self._newest is None or not self._newest.runs or self._newest.size > _LARGE:
             self._newest = _File(f"{self._directory}/{next(self._numbers)}")
         return UnderWay(self._newest, run, received_ns)
-
-    def close(self) -> None:
-        """End the newest file: it goes once all of its runs are forgotten, and what begins now gets another one."""
-        if self._newest is not None:
-            self._newest.last()
-            self._newest = None
 
 
 class UnderWay:
@@ -98,7 +91,8 @@ class UnderWay:
 
     def finish(self, run: Run, profile: bytes | None) -> None:
         """It has ended; its profile, if it is known already, is as `run_log.packed` makes it."""
-        told = _told(run, _AT_ITS_END)
+        texts = {"error": run.error[:MOST_ERROR], "stdout": run.stdout[-MOST_STDOUT:]}
+        told = _told(run, _AT_ITS_END) | texts
         if profile is not None:
             told["profile"] = base64.b64encode(profile).decode("ascii")
         self.file.write(told)
@@ -118,13 +112,12 @@ def forget(records: "Iterable[UnderWay]") -> None:
 
 
 class _File:
-    """A file that is written to its end; once that has come, it goes with the last of its runs."""
+    """A file that goes with the last of its runs."""
 
     def __init__(self, path: str) -> None:
         self.runs = 0
         self.size = 0
         self._path = path
-        self._is_last = False
         self._handle: int | None = None
         with contextlib.suppress(OSError):
             self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND, 0o600)
@@ -136,18 +129,11 @@ class _File:
                 self.size += os.write(self._handle, b"\n%b\n" % json.dumps(told).encode())
 
     def forget(self, request_ids: list[str]) -> None:
+        """Take runs out of it; the last one takes the file along."""
         self.runs -= len(request_ids)
-        if self.runs or not self._is_last:
+        if self.runs:
             self.write({"forgotten": request_ids})
-        self._remove_unless_needed()
-
-    def last(self) -> None:
-        """No run is added any more."""
-        self._is_last = True
-        self._remove_unless_needed()
-
-    def _remove_unless_needed(self) -> None:
-        if self._is_last and not self.runs and self._handle is not None:
+        elif self._handle is not None:
             os.close(self._handle)
             self._handle = None
             with contextlib.suppress(OSError):
@@ -155,13 +141,13 @@ class _File:
 
 
 def _told(run: Run, names: Iterable[str]) -> dict[str, Any]:
-    shortened = kept(run)
-    return {name: getattr(shortened, name) for name in names}
+    return {name: getattr(run, name) for name in names}
 
 
 def left(directory: Path) -> Iterator[Left]:
     """Yield what files tell, the oldest first; a run of which they tell too little was begun at the kill."""
-    found = [left for path in directory.glob("*") for told in _read(path) if (left := _left(told)) is not None]
+    every = (_left(told) for path in directory.glob("*") for told in _read(path))
+    found = [one for one in every if one is not None]
     yield from sorted(found, key=lambda told: told.received_ns)
 
 
@@ -169,13 +155,16 @@ def _read(path: Path) -> list[dict[str, Any]]:
     """Return what a file tells of each of its runs that are not forgotten."""
     told: dict[str, dict[str, Any]] = {}
     for line in path.read_bytes().split(b"\n")[:-1]:  # behind the last end of a line is nothing, or half a line
-        with contextlib.suppress(
-            ValueError, TypeError, KeyError, AttributeError
-        ):  # empty, or there was no room for the whole of it
-            one: dict[str, Any] = json.loads(line)
-            for request_id in one.get("forgotten", ()):
-                told.pop(request_id, None)
-            told.setdefault(one["request_id"], {}).update(one)
+        try:
+            one = json.loads(line)
+        except ValueError:  # empty, or there was no room for the whole of it
+            continue
+        match one:
+            case {"forgotten": [*request_ids]}:
+                for request_id in request_ids:
+                    told.pop(request_id, None)
+            case {"request_id": str(request_id)}:
+                told.setdefault(request_id, {}).update(one)
     return list(told.values())
 
 

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-AT_MOST = {"local/plain": 9, "demo/Adk": 10}
+AT_MOST = {"local/plain": 8, "demo/Adk": 9}
 BODY = b'{"text": "hello"}'
 pytestmark = pytest.mark.alone
 

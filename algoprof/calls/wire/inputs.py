@@ -9,7 +9,7 @@ LARGEST = 10 * 1024 * 1024
 """Bytes that the platform takes at most."""
 
 TEXT, BINARY, JSON = "text/plain", "application/octet-stream", "application/json"
-UPLOAD = "pass upload=True, which makes it a file of the data API and sends its data:// path"
+UPLOAD = "pass upload=True (`algoprof call --upload`), which makes it a file of the data API and sends its data:// path"
 """What an input may need that is too large or no JSON."""
 _PLAIN = "send plain dicts, lists, texts and numbers"
 _DEEPEST = 2_000  # levels looked at, twice what `json` writes under Python's own limit

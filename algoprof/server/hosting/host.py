@@ -199,7 +199,7 @@ class Host:
             raise Refusal(404, BUILD_NOT_FOUND, f"{algorithm.path} has no build that succeeded; compile it first")
         known = next(iter(self.store.versions(algorithm)), None)
         if known is not None and known.content == build.content:
-            message = f"build {build.id} is published already, as version {known.semantic}; compile what is new first"
+            message = f"build {build.id} is published already, as version {known.semantic}: nothing has changed since"
             raise Refusal(400, ALREADY_PUBLISHED, message)
         self._served[algorithm.id] = version = self.store.publish(build, part, asked=True)
         return version, build

@@ -261,7 +261,7 @@ class _Mapped:
 
 
 def _copy(handle: int) -> bytes:
-    from algoprof.recorder.reader import copy_of  # noqa: PLC0415  (who only records does not need it)
+    from algoprof.recorder.copies import copy_of  # noqa: PLC0415  (who only records does not need it)
 
     return copy_of(handle)
 

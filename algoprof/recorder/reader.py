@@ -6,6 +6,7 @@ import stat
 import struct
 import time
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from algoprof.errors import ProfileFileError
@@ -13,6 +14,8 @@ from algoprof.profiles.environment import Environment
 from algoprof.profiles.tree import Profile
 from algoprof.recorder import layout as at
 from algoprof.recorder.assembly import Clock, Names, OpenEntry, RunRecord, Words, assemble
+from algoprof.recorder.copies import copied as copied_file
+from algoprof.recorder.copies import segment_count
 from algoprof.recorder.directory import is_locked
 from algoprof.recorder.environment_reader import EnvironmentRecord
 from algoprof.recorder.sample_reader import Key, SampleReader, Samples
@@ -75,8 +78,7 @@ def read(
             raise ProfileFileError(path, "shorter than a flight file, so cut off or none")
         alive = is_locked(handle)
         if copied:
-            before = copy_of(handle) if alive else None
-            with memoryview(copy_of(handle)) as view:
+            with copied_file(handle) if alive else nullcontext() as before, copied_file(handle) as view:
                 return read_view(view, alive=alive, path=path, at_ns=at_ns, request_id=request_id, before=before)
         whole = min(size, at.FILE_BYTES) // at.SEGMENT_BYTES * at.SEGMENT_BYTES
         with mmap.mmap(handle, whole, access=mmap.ACCESS_READ) as mapped, memoryview(mapped) as view:
@@ -94,7 +96,7 @@ def read_view(
     serial: int | None = None,
     request_id: str | None = None,
     parts_only: bool = False,
-    before: bytes | None = None,
+    before: memoryview | None = None,
 ) -> Flight:
     """Read a mapped flight file, or just the run of one serial, or of one request, or the parts of others' runs.
 
@@ -107,7 +109,7 @@ def read_view(
             raise ProfileFileError(
                 path, f"of layout {words[at.HEADER_VERSION]}, and this algoprof reads layout {at.VERSION}"
             )
-        used, there = _segment_count(words), len(view) // at.SEGMENT_BYTES
+        used, there = segment_count(words), len(view) // at.SEGMENT_BYTES
         if there < used:
             raise ProfileFileError(
                 path, f"cut off: {used - there} of the {used} segments that it uses are missing; copy it whole"
@@ -138,25 +140,9 @@ def read_run(
         return reading.run(slot * 8, [row * 8 for row in rows], names, sampled)
 
 
-def copy_of(handle: int) -> bytes:
-    """Return what is used of an open flight file, in whole segments; nothing if it was cut off."""
-    first = os.pread(handle, at.SEGMENT_BYTES, 0)
-    if len(first) < at.SEGMENT_BYTES:
-        return b""
-    with memoryview(first) as view, view.cast(at.WORD) as words:
-        used = _segment_count(words)
-    found = os.pread(handle, used * at.SEGMENT_BYTES, 0)
-    return found[: len(found) // at.SEGMENT_BYTES * at.SEGMENT_BYTES]
-
-
 def _request_words(request_id: str) -> Words:
     """Return a request id as it stands in a run."""
     return struct.unpack(_REQUEST, request_id.encode()[: at.REQUEST_BYTES].ljust(at.REQUEST_BYTES, b"\0"))
-
-
-def _segment_count(words: memoryview) -> int:
-    """Return how many segments are in use."""
-    return min(max(words[at.HEADER_SEGMENTS], 1), at.SEGMENT_COUNT)
 
 
 def _is_to_add(run: Words) -> bool:
@@ -206,7 +192,7 @@ class _Reading:
         serial: int | None,
         request: Words | None = None,
         parts_only: bool = False,
-        before: bytes | None = None,
+        before: memoryview | None = None,
     ) -> None:
         self._view = view
         self._before = before
@@ -344,7 +330,7 @@ class _Reading:
 
     def _segments(self, *kinds: int) -> Iterator[tuple[int, int]]:
         """Yield the kind and the byte offset of the segments of some kinds, in the order they were taken."""
-        for segment in range(1, min(_segment_count(self._words), len(self._view) // at.SEGMENT_BYTES)):
+        for segment in range(1, min(segment_count(self._words), len(self._view) // at.SEGMENT_BYTES)):
             kind, _, _ = at.DIRECTORY_ENTRY.unpack_from(self._view, at.DIRECTORY_AT + segment * at.DIRECTORY_ENTRY.size)
             if kind in kinds:
                 yield kind, segment * at.SEGMENT_BYTES
@@ -400,7 +386,7 @@ class _Reading:
         words, sequence_at, end = self._words, offset // 8, offset + at.NODE_BYTES
         if self._before is not None:  # equal in two copies that were made one after the other, so not torn in either
             row = _ROW.unpack_from(self._view, offset)
-            whole = self._before[offset:end] == self._view[offset:end].tobytes()
+            whole = self._before[offset:end].tobytes() == self._view[offset:end].tobytes()
             return row if whole else (row[0] | 1, *row[1:])
         began = time.monotonic()
         give_up = began + min(_PATIENCE_SECONDS, self._patience)

@@ -15,9 +15,9 @@ from typing import NamedTuple, Self
 
 from algoprof.errors import AlgoprofError
 from algoprof.server import lifeline
+from algoprof.server.building import pip_environment
 
 _OPTIONS = ("--no-input", "--no-color", "--disable-pip-version-check", "--retries", "2")
-_SECRETS = ("ALGORITHMIA_API_KEY", "ALGORITHMIA_BEARER_TOKEN")
 _ASKING = 60.0  # seconds for a question about the Python or about pip's settings
 
 
@@ -107,13 +107,12 @@ class Pip:
         temporary = self.scratch / "temporary"
         temporary.mkdir()
         began = time.monotonic()
-        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
         try:
             with (self.scratch / "log").open("w+b") as log:
                 process = subprocess.Popen(
                     lifeline.command(command),
                     cwd=self._directory,
-                    env=environment | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
+                    env=pip_environment.variables(temporary),
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=subprocess.STDOUT,

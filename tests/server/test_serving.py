@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import requests
 
 from algoprof.cli.serve import command
 from algoprof.errors import ConfigurationError
+from tests.bisection.conftest import wheel
 
 ECHO = {"main.py": "import time\n\n\ndef apply(input):\n    time.sleep(input)\n    return input\n"}
 
@@ -343,3 +345,13 @@ def test_a_load_that_exits_is_told_with_its_code_whatever_it_left_running(serve,
     assert (answer["error"]["message"], answer["error"]["error_type"]) == ("exited with code 5", "SystemExit")
     assert 'File "main.py", line 5, in <module>' in answer["error"]["stacktrace"]
     assert answer["metadata"]["algoprof"]["total"] < 10
+
+
+def test_what_pythonpath_holds_is_not_taken_for_installed(serve, project, tmp_path):
+    made = wheel(tmp_path, "tiny", "1.0")
+    with zipfile.ZipFile(made) as archive:
+        archive.extractall(tmp_path / "elsewhere")
+    main = "import tiny\n\n\ndef apply(input):\n    return tiny.version\n"
+    files = {"main.py": main, "requirements.txt": f"{made}\n"}
+    serving = serve(project("needs", files), env={"PYTHONPATH": str(tmp_path / "elsewhere")})
+    assert serving.call("local/needs", None)["result"] == "1.0"

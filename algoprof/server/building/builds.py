@@ -18,11 +18,10 @@ from algoprof.calls.diagnosis import Reason, diagnose
 from algoprof.errors import ProjectError, ServerError
 from algoprof.profiles import builds as told
 from algoprof.server import lifeline
-from algoprof.server.building import projects, pruning, snapshots, wheel
+from algoprof.server.building import pip_environment, projects, pruning, snapshots, wheel
 from algoprof.server.state.store import Algorithm, Build, Store, Version
 
 _TAIL = 15  # lines of a failed build's log that are shown
-_SECRETS = ("ALGORITHMIA_API_KEY", "ALGORITHMIA_BEARER_TOKEN")
 _FINISHED = ".algoprof-finished"
 CUT_SHORT = "the server ended in the middle of this build; `algoprof serve` builds it again"
 """The last line of the log of a build whose server was killed."""
@@ -234,14 +233,13 @@ class Builder:
     async def _run(self, command: Sequence[str], directory: Path, log: BinaryIO) -> int:
         """Run a command, its output going to the log; it ends when this is cancelled, and when the server is killed."""
         _note(log, f"$ {' '.join(command)}")
-        environment = {name: value for name, value in os.environ.items() if name not in _SECRETS}
         temporary = temporary_folder(self._data)
         temporary.mkdir(mode=0o700)
         try:
             process = await asyncio.create_subprocess_exec(
                 *lifeline.command(command),
                 cwd=directory,
-                env=environment | {"PYTHONUNBUFFERED": "1", "TMPDIR": str(temporary)},
+                env=pip_environment.variables(temporary),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -116,7 +116,7 @@ class Work:
         timeout = 0.3 if word == "hang" else 60
         answer = self.post(session, f"algo/{KEPT}?timeout={timeout}", {"do": word, "number": len(self.ends)})
         self.ends[answer["request_id"]] = {"fail": "failed", "exit": "exited", "hang": "timeout"}.get(word, "ok")
-        if word != "hang" or "profile" in answer["metadata"]["algoprof"]:
+        if word != "hang":  # which may have timed out in the queue, or as it began
             self.profiled.append(answer["request_id"])
         if word == "report":
             self.reported.append(answer["request_id"])
@@ -270,5 +270,5 @@ def gone(pids):
 def _lives(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the latter if it ends between opening and reading
         return False

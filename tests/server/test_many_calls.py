@@ -279,7 +279,8 @@ def quiet(server: Any, mark: str, before: Held | None = None) -> Held:
         held = Held.by(server, mark)
         connections = held.files.count("socket") - 3  # one listens, and two are the event loop's own
         if before is None:
-            if not held.processes and not connections:
+            of_workers = [path for path in held.files + held.left if "/worker-" in path]
+            if not held.processes and not connections and not of_workers:
                 return held
         elif (held.processes, held.files, held.left) == ([], before.files, before.left):
             return held
